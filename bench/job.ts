@@ -1,0 +1,265 @@
+import type { JobContext, JobEvent } from "../src/cli/job";
+import { withDevice } from "../src/cli/training-jobs";
+import type { AdapterDescription, Device } from "../src/gpu/device";
+import { check, defaultCases, kernelCase, type KernelCase, type NamedCase } from "./kernels";
+import { interleave, type Spread, Stopwatch, type Timed } from "./measure";
+import { type Replay, replay } from "./replay";
+import { type Roof, roofCases, roofOf, type RoofUnit, roofValue, submitCase } from "./roof";
+import { type KernelShare, prepareStep, type StepCase, stepCases, type TimedStep } from "./steps";
+
+/** What to measure. */
+export interface BenchSpec {
+  /** Pattern of a regular expression that the names of kernels and steps must match. */
+  readonly filter?: string;
+  /** One kernel at one shape instead of the usual ones. */
+  readonly kernel?: { readonly op: string; readonly shape: readonly number[] };
+  readonly repeat: number;
+}
+
+/** How far the bench is. */
+export interface BenchProgress extends JobEvent {
+  readonly event: "progress";
+  readonly done: number;
+  readonly total: number;
+  readonly name: string;
+}
+
+/** A measured limit of the adapter, and what it was measured from. */
+export interface RoofRow extends Spread {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: RoofUnit;
+}
+
+/** A kernel; times in milliseconds of one run. A wrong one is not timed. */
+export interface KernelRow extends Partial<Spread> {
+  readonly name: string;
+  readonly wrong?: string;
+  readonly dispatches?: number;
+  readonly gflops?: number;
+  /** GB/s of the bytes that must be moved at least. */
+  readonly gbs?: number;
+  readonly bound?: "fma" | "storage" | "dispatch";
+  /** Per cent of that bound. */
+  readonly percent?: number;
+}
+
+/** How many times one rate of the same run is another. */
+export interface RatioRow {
+  readonly name: string;
+  readonly value: number;
+}
+
+/** A whole step; times in milliseconds. */
+export interface StepRow extends Spread {
+  readonly name: string;
+  readonly stepsPerSecond: number;
+  readonly imagesPerSecond: number;
+  readonly first: TimedStep["first"];
+  readonly dispatches: number;
+  readonly submits: number;
+  readonly bytesPlanned: number;
+  readonly bytesPeak: number;
+  readonly kernels: readonly KernelShare[];
+}
+
+/** All that was measured. */
+export interface BenchResult {
+  readonly adapter: AdapterDescription;
+  readonly versions: Readonly<Record<string, string>>;
+  /** What kernels were timed by. */
+  readonly clock: "timestamp" | "wall";
+  readonly roof: readonly RoofRow[];
+  readonly kernels: readonly KernelRow[];
+  readonly ratios: readonly RatioRow[];
+  readonly steps: readonly StepRow[];
+}
+
+/** What a spec asks for. @throws RangeError naming what is not there. */
+export function selection({ filter = "", kernel }: BenchSpec): {
+  kernels: NamedCase[];
+  steps: StepCase[];
+} {
+  if (kernel) return { kernels: [kernelCase(kernel.op, kernel.shape)], steps: [] };
+  const pattern = new RegExp(filter);
+  const [all, steps] = [defaultCases(), stepCases()];
+  const matching = {
+    kernels: all.filter(({ name }) => pattern.test(name)),
+    steps: steps.filter(({ name }) => pattern.test(name)),
+  };
+  if (matching.kernels.length + matching.steps.length === 0) {
+    const ops = new Set(all.map(({ name }) => name.split(" ")[0]));
+    const models = new Set(steps.map(({ name }) => name.replace(/ B\d+$/, "")));
+    throw new RangeError(
+      `hyperloom: bench --filter ${filter} matches no kernel and no step; there are ` +
+        [...ops, ...models].join(", "),
+    );
+  }
+  return matching;
+}
+
+/**
+ * Measures the adapter's roof, kernels and steps, in turn in one run. Each kernel is checked before
+ * it is timed.
+ * @throws RangeError from `selection`; DeviceLostError, GpuError.
+ */
+export async function benchJob(spec: BenchSpec, context: JobContext): Promise<BenchResult> {
+  const { kernels, steps } = selection(spec);
+  return withDevice(context, (device) => measure(device, kernels, steps, spec.repeat, context));
+}
+
+interface Prepared {
+  readonly replayed: Replay;
+  readonly timed: Timed;
+}
+
+interface PreparedKernel {
+  readonly row: KernelRow;
+  readonly case?: KernelCase;
+  readonly prepared?: Prepared;
+}
+
+async function measure(
+  device: Device,
+  named: readonly NamedCase[],
+  stepsWanted: readonly StepCase[],
+  repeat: number,
+  { emit, signal, versions }: JobContext,
+): Promise<BenchResult> {
+  const report = (done: number, total: number, name: string): void => {
+    const event: BenchProgress = { event: "progress", done, total, name };
+    emit(event);
+  };
+  const watch = new Stopwatch(device);
+  let prepared = 0;
+  const roofs = roofCases(device.target);
+  const all = stepsWanted.length + roofs.length + named.length;
+  const preparing = (name: string): void => {
+    if (signal.aborted) throw new Error("hyperloom: the bench was interrupted");
+    report(prepared++, all, `preparing ${name}`);
+  };
+  // Steps come first, so that their first step finds nothing compiled by a kernel's own row.
+  const steps: TimedStep[] = [];
+  for (const step of stepsWanted) {
+    preparing(step.name);
+    steps.push(await prepareStep(device, step));
+  }
+  const record = async (name: string, replayed: Replay): Promise<Prepared> => {
+    const repeats = await watch.repeats(replayed.recorded);
+    return { replayed, timed: { name, sample: () => watch.time(replayed.recorded, repeats) } };
+  };
+  const roofTimed: Prepared[] = [];
+  for (const roof of roofs) {
+    preparing(roof.name);
+    roofTimed.push(await record(roof.name, await replay(device, [roof.output], {})));
+  }
+  const kernels: PreparedKernel[] = [];
+  for (const { name, make } of named) {
+    preparing(name);
+    const made = make();
+    const replayed = await replay(device, made.outputs, made.inputs);
+    await watch.time(replayed.recorded);
+    const wrong = check(made, await replayed.read(made.outputs[0]));
+    if (wrong === null) {
+      const dispatches = replayed.recorded.length;
+      kernels.push({
+        row: { name, dispatches },
+        case: made,
+        prepared: await record(name, replayed),
+      });
+    } else {
+      kernels.push({ row: { name, wrong } });
+      replayed.dispose();
+    }
+  }
+  const submit = submitCase(device, (roofTimed.at(-1) as Prepared).replayed);
+  const timed = [...roofTimed, ...kernels.flatMap((k) => k.prepared ?? [])].map((p) => p.timed);
+  const times = await interleave([...timed, submit, ...steps], repeat, report, signal);
+  const of = (t: Timed): Spread => times.get(t) as Spread;
+
+  const roofRows: RoofRow[] = roofs.map((roof, i) => {
+    const at = of((roofTimed[i] as Prepared).timed);
+    return { name: roof.name, value: roofValue(roof, at.median), unit: roof.unit, ...at };
+  });
+  const roof = roofOf(new Map(roofRows.map(({ name, value }) => [name, value])));
+  roofRows.push({ name: submit.name, value: 1000 * of(submit).median, unit: "µs", ...of(submit) });
+  const kernelRows = kernels.map(({ row, case: made, prepared: p }) =>
+    made && p
+      ? { ...row, ...of(p.timed), ...rates(made, row.dispatches ?? 1, of(p.timed), roof) }
+      : row,
+  );
+  const stepRows: StepRow[] = [];
+  for (const step of steps) {
+    const at = of(step);
+    const { dispatches, submits, bytesPlanned, bytesPeak } = step.stats();
+    stepRows.push({
+      name: step.name,
+      ...at,
+      stepsPerSecond: 1000 / at.median,
+      imagesPerSecond: (1000 * step.case.batch) / at.median,
+      first: step.first,
+      ...{ dispatches, submits, bytesPlanned, bytesPeak },
+      kernels: await step.shares(),
+    });
+  }
+  for (const { replayed } of [...roofTimed, ...kernels.flatMap((k) => k.prepared ?? [])])
+    replayed.dispose();
+  for (const step of steps) step.dispose();
+  submit.dispose();
+  watch.dispose();
+  return {
+    adapter: device.adapter,
+    versions,
+    clock: watch.clock,
+    roof: roofRows,
+    kernels: kernelRows,
+    ratios: ratios(kernelRows),
+    steps: stepRows,
+  };
+}
+
+/** Rates of a kernel, and which roof allows it the least. */
+function rates({ flops, bytes }: KernelCase, dispatches: number, { median }: Spread, roof: Roof) {
+  const least = {
+    fma: flops / roof.fma / 1e6,
+    storage: bytes / roof.storage / 1e6,
+    dispatch: (dispatches * roof.dispatch) / 1e3,
+  };
+  const names = Object.keys(least) as (keyof typeof least)[];
+  const bound = names.reduce((a, b) => (least[b] > least[a] ? b : a));
+  return {
+    ...(flops > 0 && { gflops: flops / median / 1e6 }),
+    gbs: bytes / median / 1e6,
+    bound,
+    percent: (100 * least[bound]) / median,
+  };
+}
+
+/** What the rows say of one another: fast against naive matmul, convolutions against matmul. */
+function ratios(rows: readonly KernelRow[]): RatioRow[] {
+  const rate = (op: string, shape: readonly number[]): number | undefined => {
+    const { name } = kernelCase(op, shape);
+    return rows.find((row) => row.name === name)?.gflops;
+  };
+  const found: RatioRow[] = [];
+  const compare = (name: string, a: number | undefined, b: number | undefined): void => {
+    if (a && b) found.push({ name, value: a / b });
+  };
+  for (const n of [512, 1024]) {
+    const shape = [n, n, n];
+    compare(
+      `matmul ${n}³ / matmul-naive ${n}³`,
+      rate("matmul", shape),
+      rate("matmul-naive", shape),
+    );
+  }
+  const product = rate("matmul", [1024, 1024, 1024]);
+  for (const op of ["conv2d", "conv2d-dx", "conv2d-dk"]) {
+    compare(
+      `${op} 3×3 64→64 on 16×32×32 / matmul 1024³`,
+      rate(op, [16, 64, 32, 32, 64, 3]),
+      product,
+    );
+  }
+  return found;
+}

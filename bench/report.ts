@@ -1,0 +1,171 @@
+import type { BenchResult, KernelRow, StepRow } from "./job";
+import type { Spread } from "./measure";
+
+/** A result with where, when and how it came about: the line that `--json` writes. */
+export interface BenchReport extends BenchResult {
+  readonly event: "done";
+  /** As typed, without paths. */
+  readonly command: string;
+  readonly date: string;
+  readonly machine: { readonly cpu: string; readonly cores: number; readonly system: string };
+}
+
+const significant = (x: number): string =>
+  x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x >= 1 ? x.toFixed(2) : x.toPrecision(2);
+const optional = (x: number | undefined): string => (x === undefined ? "" : significant(x));
+const megabytes = (bytes: number): string => `${significant(bytes / 1e6)} MB`;
+const range = ({ min, max }: Spread): string => `${significant(min)}–${significant(max)}`;
+
+function adapterName({
+  vendor,
+  architecture,
+  description,
+  device,
+}: BenchResult["adapter"]): string {
+  return [vendor, architecture, description || device].filter(Boolean).join(" ");
+}
+
+/** A Markdown table whose columns line up, the first to the left and numbers to the right. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, i) =>
+    Math.max(3, title.length, ...rows.map((r) => (r[i] ?? "").length)),
+  );
+  const line = (cells: readonly string[]): string =>
+    `| ${widths.map((w, i) => (i === 0 ? (cells[i] ?? "").padEnd(w) : (cells[i] ?? "").padStart(w))).join(" | ")} |`;
+  const rule = widths.map((w, i) => (i === 0 ? "-".repeat(w) : `${"-".repeat(w - 1)}:`));
+  return [line(head), line(rule), ...rows.map(line)].join("\n");
+}
+
+function kernelCells(row: KernelRow): string[] {
+  const { name, median, min = 0, max = 0, samples = 0, wrong } = row;
+  if (wrong !== undefined || median === undefined) return [name, `WRONG: ${wrong}`];
+  const roof = `${significant(row.percent ?? 0)} % ${row.bound}`;
+  const ends = range({ median, min, max, samples });
+  return [
+    name,
+    significant(median),
+    ends,
+    optional(row.gflops),
+    optional(row.gbs),
+    roof,
+    `${row.dispatches}`,
+  ];
+}
+
+function stepCells(row: StepRow): string[] {
+  const { build, compile, run } = row.first;
+  return [
+    row.name,
+    significant(row.median),
+    range(row),
+    significant(row.stepsPerSecond),
+    significant(row.imagesPerSecond),
+    [build, compile, run].map(significant).join(" + "),
+    `${row.dispatches}`,
+    `${row.submits}`,
+    megabytes(row.bytesPlanned),
+    megabytes(row.bytesPeak),
+  ];
+}
+
+const SHOWN_SHARES = 6;
+
+function shareLine({ name, kernels }: StepRow): string {
+  const shown = kernels
+    .slice(0, SHOWN_SHARES)
+    .map((k) => `${k.kernel} ${(100 * k.share).toFixed(0)} %`);
+  const more = kernels.length - shown.length;
+  return `- ${name}: ${shown.join(", ")}${more > 0 ? `, ${more} more` : ""}`;
+}
+
+/** Everything as a Markdown block that may be pasted anywhere. */
+export function markdown(report: BenchReport): string {
+  const { adapter, versions, machine, clock } = report;
+  const { hyperloom, runtime = "" } = versions;
+  const samples = [...report.roof, ...report.kernels, ...report.steps].map((r) => r.samples ?? 0);
+  const parts = [
+    `\`${report.command}\`, ${report.date}`,
+    [
+      `hyperloom ${hyperloom} on ${runtime} ${versions[runtime] ?? ""}`,
+      `${adapter.software ? "software adapter" : "GPU"} ${adapterName(adapter)}`,
+      `${machine.cores} × ${machine.cpu}, ${machine.system}`,
+      `medians of ${Math.max(0, ...samples)}, cases in turn; kernels by ${clock}, steps by wall time`,
+    ].join("  \n"),
+    table(
+      ["roof", "value", "unit", "ms", "min–max"],
+      report.roof.map((r) => [
+        r.name,
+        significant(r.value),
+        r.unit,
+        significant(r.median),
+        range(r),
+      ]),
+    ),
+  ];
+  if (report.kernels.length > 0) {
+    const head = ["kernel", "ms", "min–max", "GFLOP/s", "GB/s", "of the roof", "dispatches"];
+    parts.push(table(head, report.kernels.map(kernelCells)));
+  }
+  if (report.ratios.length > 0) {
+    parts.push(
+      table(
+        ["ratio of rates", "times"],
+        report.ratios.map((r) => [r.name, significant(r.value)]),
+      ),
+    );
+  }
+  if (report.steps.length > 0) {
+    const head = [
+      "step",
+      "ms",
+      "min–max",
+      "steps/s",
+      "images/s",
+      "first ms: build + compile + run",
+      "dispatches",
+      "submits",
+      "planned",
+      "peak",
+    ];
+    parts.push(table(head, report.steps.map(stepCells)), report.steps.map(shareLine).join("\n"));
+  }
+  return parts.join("\n\n");
+}
+
+/**
+ * The report in the text of a file that `--json` wrote.
+ * @throws RangeError naming the file where there is none.
+ */
+export function parseReport(text: string, file: string): BenchReport {
+  for (const line of text.split("\n").reverse()) {
+    try {
+      const found = JSON.parse(line) as Partial<BenchReport> | null;
+      if (found?.event === "done" && found.roof && found.kernels && found.steps)
+        return found as BenchReport;
+    } catch {
+      // Not a line of JSON: the next may be.
+    }
+  }
+  throw new RangeError(
+    `hyperloom: ${file} is no report of bench; write one with bench --json ${file}`,
+  );
+}
+
+/** Two reports row by row, as a Markdown block: how many times faster b is than a. */
+export function compareReports(a: BenchReport, b: BenchReport): string {
+  const before = new Map(
+    [...a.roof, ...a.kernels, ...a.steps].map((row) => [row.name, row.median]),
+  );
+  const rows = [...b.roof, ...b.kernels, ...b.steps].flatMap(({ name, median: after }) => {
+    const old = before.get(name);
+    return old && after
+      ? [[name, significant(old), significant(after), significant(old / after)]]
+      : [];
+  });
+  const heading = ({ command, versions, adapter, date }: BenchReport): string =>
+    `\`${command}\`, ${versions.runtime}, ${adapterName(adapter)}, ${date}`;
+  return [
+    `A: ${heading(a)}  \nB: ${heading(b)}`,
+    table(["median", "A ms", "B ms", "A / B"], rows),
+  ].join("\n\n");
+}

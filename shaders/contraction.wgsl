@@ -1,0 +1,142 @@
+// The tensor contraction of a static hypernetwork, scattered into a slab of kernels:
+//
+//   y[base[m] + s plane + o step[m] + r width + c] = sum over k of w[q, k] a[m, s, k] + b[q],
+//   q = (r outputs + o) width + c
+//
+// a: [tiles, slices, d], w: [height outputs width, d], b: [height outputs width]
+// tiles: for each tile m the place base and the step between its output channels in y, then the start
+//   and length of the padding behind its layer, which is set to zero
+//
+// With one slice and one output channel as wide as all of w it is a plain product with bias.
+//
+// One invocation makes ROWS (m, s) x COLS q outputs in steps of 4 along k, as matrix_register does
+// for software adapters; GPUs take 4 x 4 and neighbouring invocations share rows through the cache.
+// Addresses are worked out per output at the end, so that tiles of different layers mix in a block.
+override ROWS: u32 = 16u; // 4, 8 or 16
+override COLS: u32 = 8u; // 4 or 8
+override LANES: u32 = 8u; // blocks in a workgroup
+// Whether d is a multiple of 4, so that rows of a and w can be read as vectors.
+override VECTORS: bool = false;
+
+struct Params {
+  // tiles * slices, and slices.
+  rows: u32,
+  slices: u32,
+  d: u32,
+  // height * outputs * width
+  columns: u32,
+  outputs: u32,
+  width: u32,
+  plane: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> a_scalars: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> w_scalars: array<f32>;
+@group(0) @binding(4) var<storage, read> b: array<f32>;
+@group(0) @binding(5) var<storage, read> tiles: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(7) var<uniform> p: Params;
+
+// Elements k..k+3 of the row that begins at element `at`; zero from d on.
+fn a_row(at: u32, k: u32) -> vec4<f32> {
+  if (VECTORS) { return a[(at + k) / 4u]; }
+  var v = vec4<f32>(a_scalars[at + k], 0.0, 0.0, 0.0);
+  if (k + 1u < p.d) { v.y = a_scalars[at + k + 1u]; }
+  if (k + 2u < p.d) { v.z = a_scalars[at + k + 2u]; }
+  if (k + 3u < p.d) { v.w = a_scalars[at + k + 3u]; }
+  return v;
+}
+
+fn w_row(at: u32, k: u32) -> vec4<f32> {
+  if (VECTORS) { return w[(at + k) / 4u]; }
+  var v = vec4<f32>(w_scalars[at + k], 0.0, 0.0, 0.0);
+  if (k + 1u < p.d) { v.y = w_scalars[at + k + 1u]; }
+  if (k + 2u < p.d) { v.z = w_scalars[at + k + 2u]; }
+  if (k + 3u < p.d) { v.w = w_scalars[at + k + 3u]; }
+  return v;
+}
+
+fn load_a(at: vec4<u32>, k: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(a_row(at.x, k), a_row(at.y, k), a_row(at.z, k), a_row(at.w, k));
+}
+
+fn load_w(at: vec4<u32>, k: u32) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(w_row(at.x, k), w_row(at.y, k), w_row(at.z, k), w_row(at.w, k)));
+}
+
+// Where rows i..i+3 begin, those beyond the last repeating it.
+fn starts(i: u32, count: u32) -> vec4<u32> {
+  return min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(count - 1u)) * p.d;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let blocks = (p.columns + COLS - 1u) / COLS;
+  let block = (wid.x + wid.y * grid.x) * LANES + lane;
+  let i = block / blocks * ROWS;
+  let j = block % blocks * COLS;
+  if (i >= p.rows) { return; }
+
+  var c00 = mat4x4<f32>(); var c01 = mat4x4<f32>();
+  var c10 = mat4x4<f32>(); var c11 = mat4x4<f32>();
+  var c20 = mat4x4<f32>(); var c21 = mat4x4<f32>();
+  var c30 = mat4x4<f32>(); var c31 = mat4x4<f32>();
+  let w0 = starts(j, p.columns);
+  let w1 = starts(j + 4u, p.columns);
+  let a0 = starts(i, p.rows);
+  let a1 = starts(i + 4u, p.rows);
+  let a2 = starts(i + 8u, p.rows);
+  let a3 = starts(i + 12u, p.rows);
+  for (var k = 0u; k < p.d; k += 4u) {
+    let u0 = load_w(w0, k);
+    var u1 = mat4x4<f32>();
+    if (COLS > 4u) { u1 = load_w(w1, k); }
+    let v0 = load_a(a0, k);
+    c00 += u0 * v0;
+    if (COLS > 4u) { c01 += u1 * v0; }
+    if (ROWS > 4u) {
+      let v1 = load_a(a1, k);
+      c10 += u0 * v1;
+      if (COLS > 4u) { c11 += u1 * v1; }
+    }
+    if (ROWS > 8u) {
+      let v2 = load_a(a2, k);
+      c20 += u0 * v2;
+      if (COLS > 4u) { c21 += u1 * v2; }
+      let v3 = load_a(a3, k);
+      c30 += u0 * v3;
+      if (COLS > 4u) { c31 += u1 * v3; }
+    }
+  }
+
+  // A loop, because every store that is written out costs software adapters milliseconds to compile;
+  // over a copy, because indexed accumulators would not be kept in registers.
+  var c = array<mat4x4<f32>, 8>(c00, c01, c10, c11, c20, c21, c30, c31);
+  for (var e = 0u; e < min(ROWS, p.rows - i); e++) {
+    let tile = tiles[(i + e) / p.slices];
+    let base = tile.x + (i + e) % p.slices * p.plane;
+    for (var f = 0u; f < min(COLS, p.columns - j); f++) {
+      let q = j + f;
+      let o = q / p.width % p.outputs;
+      let r = q / (p.width * p.outputs);
+      y[base + o * tile.y + r * p.width + q % p.width] =
+        c[e / 4u * 2u + f / 4u][e % 4u][f % 4u] + b[q];
+    }
+  }
+
+  if (j == 0u) {
+    // The block that has a tile's first row sees to the padding noted there.
+    for (var row = i; row < min(i + ROWS, p.rows); row++) {
+      let tile = tiles[row / p.slices];
+      if (row % p.slices == 0u) {
+        for (var e = 0u; e < tile.w; e++) { y[tile.z + e] = 0.0; }
+      }
+    }
+  }
+}

@@ -1,0 +1,118 @@
+// Gradient of the contraction by a:
+//
+//   da[m, s, k] = sum over q of dy[base[m] + s plane + o step[m] + r width + c] w[q, k],
+//   q = (r outputs + o) width + c
+//
+// dy: the slab; w: [height outputs width, d]; da: [tiles, slices, d]; tiles: as in contraction.wgsl.
+//
+// One invocation makes ROWS slices of one tile x COLS elements along d: the block stays in one
+// tile, so that only its base and step are needed, and dy is read in place, without a gathered copy.
+override ROWS: u32 = 16u; // 4, 8 or 16
+override COLS: u32 = 8u; // 4 or 8
+override LANES: u32 = 8u; // blocks in a workgroup
+// Whether d is a multiple of 4, so that rows of w can be read as vectors.
+override VECTORS: bool = false;
+
+struct Params {
+  tiles: u32,
+  slices: u32,
+  d: u32,
+  height: u32,
+  outputs: u32,
+  width: u32,
+  plane: u32,
+}
+
+@group(0) @binding(0) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w_scalars: array<f32>;
+@group(0) @binding(3) var<storage, read> tiles: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> da: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
+
+// Elements k..k+3 of row q of w; those from d on are not stored and may be anything.
+fn w_row(q: u32, k: u32) -> vec4<f32> {
+  let at = q * p.d + min(k, p.d - 1u);
+  if (VECTORS) { return w[at / 4u]; }
+  var v = vec4<f32>(w_scalars[at], 0.0, 0.0, 0.0);
+  if (k + 1u < p.d) { v.y = w_scalars[at + 1u]; }
+  if (k + 2u < p.d) { v.z = w_scalars[at + 2u]; }
+  if (k + 3u < p.d) { v.w = w_scalars[at + 3u]; }
+  return v;
+}
+
+fn dy_at(at: vec4<u32>, offset: u32) -> vec4<f32> {
+  return vec4<f32>(dy[at.x + offset], dy[at.y + offset], dy[at.z + offset], dy[at.w + offset]);
+}
+
+// Column r is u times the r-th element of v.
+fn outer(u: vec4<f32>, v: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(u * v.x, u * v.y, u * v.z, u * v.w);
+}
+
+// Where slices i..i+3 begin in a tile, those beyond the last repeating it.
+fn starts(i: u32) -> vec4<u32> {
+  return min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(p.slices - 1u)) * p.plane;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let blocks_j = (p.d + COLS - 1u) / COLS;
+  let blocks_i = (p.slices + ROWS - 1u) / ROWS;
+  let block = (wid.x + wid.y * grid.x) * LANES + lane;
+  let j = block % blocks_j * COLS;
+  let i = block / blocks_j % blocks_i * ROWS;
+  let m = block / (blocks_j * blocks_i);
+  if (m >= p.tiles) { return; }
+
+  var c00 = mat4x4<f32>(); var c01 = mat4x4<f32>();
+  var c10 = mat4x4<f32>(); var c11 = mat4x4<f32>();
+  var c20 = mat4x4<f32>(); var c21 = mat4x4<f32>();
+  var c30 = mat4x4<f32>(); var c31 = mat4x4<f32>();
+  let s0 = starts(i);
+  let s1 = starts(i + 4u);
+  let s2 = starts(i + 8u);
+  let s3 = starts(i + 12u);
+  let tile = tiles[m];
+  for (var o = 0u; o < p.outputs; o++) {
+    for (var r = 0u; r < p.height; r++) {
+      let at = tile.x + o * tile.y + r * p.width;
+      let q = (r * p.outputs + o) * p.width;
+      for (var c = 0u; c < p.width; c++) {
+        let u0 = w_row(q + c, j);
+        var u1 = vec4<f32>();
+        if (COLS > 4u) { u1 = w_row(q + c, j + 4u); }
+        let v0 = dy_at(s0, at + c);
+        c00 += outer(u0, v0);
+        if (COLS > 4u) { c01 += outer(u1, v0); }
+        if (ROWS > 4u) {
+          let v1 = dy_at(s1, at + c);
+          c10 += outer(u0, v1);
+          if (COLS > 4u) { c11 += outer(u1, v1); }
+        }
+        if (ROWS > 8u) {
+          let v2 = dy_at(s2, at + c);
+          c20 += outer(u0, v2);
+          if (COLS > 4u) { c21 += outer(u1, v2); }
+          let v3 = dy_at(s3, at + c);
+          c30 += outer(u0, v3);
+          if (COLS > 4u) { c31 += outer(u1, v3); }
+        }
+      }
+    }
+  }
+
+  // A loop, because every store that is written out costs software adapters milliseconds to compile;
+  // over a copy, because indexed accumulators would not be kept in registers.
+  var c = array<mat4x4<f32>, 8>(c00, c01, c10, c11, c20, c21, c30, c31);
+  for (var e = 0u; e < min(ROWS, p.slices - i); e++) {
+    let at = (m * p.slices + i + e) * p.d + j;
+    for (var f = 0u; f < min(COLS, p.d - j); f++) {
+      da[at + f] = c[e / 4u * 2u + f / 4u][e % 4u][f % 4u];
+    }
+  }
+}

@@ -1,0 +1,191 @@
+// Correlation of packed rows with packed weights, for software adapters: forward pass, input gradient
+// and kernel gradient of a convolution are all of this form (src/ops/conv2d-software.ts says how).
+//   result[b, o, i, j] = sum over terms t and taps u of
+//     weights[t, u, o] · source[first(b) + offsets[t] + i·pitch + j + u]
+// A term is a row of taps (of one channel, kernel row, …); `offsets` says where it lies in the
+// source, so that the loop has neither division nor border check. In units of vec4:
+// source: rows of `pitch`, zeros at the borders included; weights: for each block of channels
+// [terms, TAPS, DEPTH]; offsets [terms]; result: the tensor itself, f32, each class of rows and
+// columns (strided results) written by invocations of its own.
+// An invocation makes ROWS × (8 if WIDE, else 4) pixels of 4·DEPTH channels in 4×4
+// outer products: a row of source is loaded once for all taps and channels, a weight once for all
+// pixels, 0.1 loads a multiply-add, where SwiftShader spends some 40 cycles on a load and 4 on a
+// multiply-add. What is carried round a loop costs as much as a load: a trip should have 8 taps or
+// more, hence TERMS. No workgroup memory: loads from it are no faster there.
+override WORKGROUP: u32 = 4u;
+override TAPS: u32 = 3u; // 1 to 9
+override TERMS: u32 = 3u; // of a trip: 1 to 4
+override ROWS: u32 = 2u; // 1 to 4
+override WIDE: bool = true;
+override DEPTH: u32 = 2u; // vec4 of channels: 1 or 2
+
+struct Params {
+  tiles_x: u32,
+  tiles_y: u32,
+  members: u32, // results that share weights
+  groups: u32, // results with weights of their own
+  parts: u32, // of the sum
+  terms: u32, // of a part; a multiple of TERMS
+  pitch: u32,
+  source_member: u32,
+  source_group: u32,
+  source_class: u32,
+  weights_group: u32,
+  weights_class: u32,
+  weights_block: u32,
+  channels: u32,
+  blocks: u32, // of channels
+  class_columns: u32,
+  step_h: i32, // row of result = i·step_h + class row + origin_h; columns likewise
+  step_w: i32,
+  origin_h: i32,
+  origin_w: i32,
+  height: i32,
+  width: i32,
+  result_part: u32,
+  result_group: u32,
+  result_member: u32,
+  result_channel: u32,
+}
+
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> offsets: array<u32>;
+@group(0) @binding(3) var<storage, read_write> result: array<f32>;
+@group(0) @binding(4) var<uniform> p: Params;
+
+fn epilogue(x: f32, i: u32) -> f32 { return x; }
+
+// Columns are pixels, rows channels: pixels 0-3 of channels 0-3, then 4-7, pixels 4-7 likewise.
+struct Tile {
+  near_low: mat4x4<f32>,
+  near_high: mat4x4<f32>,
+  far_low: mat4x4<f32>,
+  far_high: mat4x4<f32>,
+}
+
+struct Tiles {
+  a: Tile,
+  b: Tile,
+  c: Tile,
+  d: Tile,
+}
+
+// 16 values of a source row.
+struct Window {
+  a: vec4<f32>,
+  b: vec4<f32>,
+  c: vec4<f32>,
+  d: vec4<f32>,
+}
+
+fn window(at: u32) -> Window {
+  var v = Window(source[at], vec4<f32>(), vec4<f32>(), vec4<f32>());
+  if (WIDE || TAPS > 1u) { v.b = source[at + 1u]; }
+  if ((WIDE && TAPS > 1u) || TAPS > 5u) { v.c = source[at + 2u]; }
+  if (WIDE && TAPS > 5u) { v.d = source[at + 3u]; }
+  return v;
+}
+
+fn outer(w: vec4<f32>, x: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(w * x.x, w * x.y, w * x.z, w * x.w);
+}
+
+// Adds tap u, which sees the pixels `near` and `far`.
+fn tap(tile: Tile, at: u32, u: u32, near: vec4<f32>, far: vec4<f32>) -> Tile {
+  var t = tile;
+  let low = weights[at + u * DEPTH];
+  t.near_low += outer(low, near);
+  if (WIDE) { t.far_low += outer(low, far); }
+  if (DEPTH > 1u) {
+    let high = weights[at + u * DEPTH + 1u];
+    t.near_high += outer(high, near);
+    if (WIDE) { t.far_high += outer(high, far); }
+  }
+  return t;
+}
+
+// Adds one term to one row of pixels.
+fn row(tile: Tile, v: Window, at: u32) -> Tile {
+  let b1 = vec4<f32>(v.b.yzw, v.c.x);
+  let b2 = vec4<f32>(v.b.zw, v.c.xy);
+  let b3 = vec4<f32>(v.b.w, v.c.xyz);
+  var t = tap(tile, at, 0u, v.a, v.b);
+  if (TAPS > 1u) { t = tap(t, at, 1u, vec4<f32>(v.a.yzw, v.b.x), b1); }
+  if (TAPS > 2u) { t = tap(t, at, 2u, vec4<f32>(v.a.zw, v.b.xy), b2); }
+  if (TAPS > 3u) { t = tap(t, at, 3u, vec4<f32>(v.a.w, v.b.xyz), b3); }
+  if (TAPS > 4u) { t = tap(t, at, 4u, v.b, v.c); }
+  if (TAPS > 5u) { t = tap(t, at, 5u, b1, vec4<f32>(v.c.yzw, v.d.x)); }
+  if (TAPS > 6u) { t = tap(t, at, 6u, b2, vec4<f32>(v.c.zw, v.d.xy)); }
+  if (TAPS > 7u) { t = tap(t, at, 7u, b3, vec4<f32>(v.c.w, v.d.xyz)); }
+  if (TAPS > 8u) { t = tap(t, at, 8u, v.c, v.d); }
+  return t;
+}
+
+fn term(tiles: Tiles, first: u32, at: u32) -> Tiles {
+  var t = tiles;
+  t.a = row(t.a, window(first), at);
+  if (ROWS > 1u) { t.b = row(t.b, window(first + p.pitch), at); }
+  if (ROWS > 2u) { t.c = row(t.c, window(first + 2u * p.pitch), at); }
+  if (ROWS > 3u) { t.d = row(t.d, window(first + 3u * p.pitch), at); }
+  return t;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+  let block = wid.z % p.blocks;
+  let class_number = wid.z / p.blocks;
+  let linear = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
+  let tx = linear % p.tiles_x;
+  let ty = linear / p.tiles_x % p.tiles_y;
+  let batch = linear / (p.tiles_x * p.tiles_y);
+  let member = batch % p.members;
+  let group = batch / p.members % p.groups;
+  let part = batch / (p.members * p.groups);
+  if (part >= p.parts) { return; }
+  let i = ty * ROWS;
+  let j = tx * select(4u, 8u, WIDE);
+
+  let first = group * p.source_group + member * p.source_member + class_number * p.source_class +
+    i * p.pitch + j / 4u;
+  let trip = TERMS * TAPS * DEPTH;
+  var at = group * p.weights_group + class_number * p.weights_class + block * p.weights_block +
+    part * p.terms * TAPS * DEPTH;
+  var t = Tiles();
+  let end = (part + 1u) * p.terms;
+  for (var k = part * p.terms; k < end; k += TERMS) {
+    t = term(t, first + offsets[k], at);
+    if (TERMS > 1u) { t = term(t, first + offsets[k + 1u], at + TAPS * DEPTH); }
+    if (TERMS > 2u) { t = term(t, first + offsets[k + 2u], at + 2u * TAPS * DEPTH); }
+    if (TERMS > 3u) { t = term(t, first + offsets[k + 3u], at + 3u * TAPS * DEPTH); }
+    at += trip;
+  }
+
+  // One loop, and so one copy of the epilogue, for all quarters of all rows.
+  var quarters = array<mat4x4<f32>, 16>(
+    t.a.near_low, t.a.near_high, t.a.far_low, t.a.far_high,
+    t.b.near_low, t.b.near_high, t.b.far_low, t.b.far_high,
+    t.c.near_low, t.c.near_high, t.c.far_low, t.c.far_high,
+    t.d.near_low, t.d.near_high, t.d.far_low, t.d.far_high,
+  );
+  let plane = part * p.result_part + group * p.result_group + member * p.result_member;
+  let class_h = i32(class_number / p.class_columns) + p.origin_h;
+  let class_w = i32(class_number % p.class_columns) + p.origin_w;
+  for (var q = 0u; q < 4u * ROWS; q++) {
+    let h = i32(i + q / 4u) * p.step_h + class_h;
+    let first_j = j + q % 4u / 2u * 4u;
+    let first_channel = block * 4u * DEPTH + q % 2u * 4u;
+    let used = (WIDE || q % 4u < 2u) && (DEPTH > 1u || q % 2u == 0u);
+    let live_channels = min(4u, max(p.channels, first_channel) - first_channel);
+    if (!used || h < 0 || h >= p.height) { continue; }
+    for (var k = 0u; k < 4u; k++) {
+      let w = i32(first_j + k) * p.step_w + class_w;
+      if (w < 0 || w >= p.width) { continue; }
+      for (var c = 0u; c < live_channels; c++) {
+        let at = plane + (first_channel + c) * p.result_channel + u32(h * p.width + w);
+        result[at] = epilogue(quarters[q][k][c], at);
+      }
+    }
+  }
+}

@@ -1,0 +1,175 @@
+// Batched matrix product without workgroup memory: y[g, m, n] = sum over k of a[m, k] b[k, n].
+//
+// a: rows of 4-element vectors, [items, M, K] or, with TRANSPOSE_A, [items, K, M]
+// b: likewise [items, K, N] or, with TRANSPOSE_B, [items, N, K]
+// y: [groups, M, N]; with splits > 1 partial sums [splits, groups, M, N]
+// The inner axis of a and b is a multiple of 4 (matmul_pack pads it with zeros).
+//
+// One invocation makes ROWS x COLS outputs in steps of 4 along k. The three 4 x 4 blocks of a step
+// are matrices: with A[r] = 4 values along k and B[k] = 4 columns, C[r] += (B * A)[r], and a
+// transposed operand differs by one `transpose`. Software adapters pay some ten times more for a
+// load than for a multiply-add, whatever the pattern of addresses, so all that counts is outputs
+// per loaded value: (ROWS COLS) / (ROWS + COLS). Unused blocks vanish with the overrides.
+override ROWS: u32 = 16u; // 4, 8 or 16
+override COLS: u32 = 8u; // 4, 8 or 16
+override LANES: u32 = 8u; // blocks in a workgroup
+override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+// Whether K is no multiple of 4 and may be the outer axis of an operand.
+override TAIL: bool = true;
+
+struct Params {
+  // Batch: item t has the coordinates of t in `sizes`; strides in vectors (0: shared).
+  sizes: vec4<u32>,
+  a_strides: vec4<u32>,
+  b_strides: vec4<u32>,
+  items: u32,
+  // Items summed into one output; 1 for a plain batch.
+  group: u32,
+  groups: u32,
+  splits: u32,
+  // Length of one split along k, a multiple of 4.
+  k_split: u32,
+  m: u32,
+  n: u32,
+  k: u32,
+  // Row lengths of a and b in vectors.
+  a_row: u32,
+  b_row: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> p: Params;
+
+fn epilogue(x: f32, i: u32) -> f32 { return x; }
+
+// Offsets in a (x) and b (y) of a batch item.
+fn item_offsets(item: u32) -> vec2<u32> {
+  if (p.items == 1u) { return vec2<u32>(0u); }
+  let s = p.sizes;
+  let at = vec4<u32>(item / (s.y * s.z * s.w), item / (s.z * s.w) % s.y, item / s.w % s.z, item % s.w);
+  let oa = at * p.a_strides;
+  let ob = at * p.b_strides;
+  return vec2<u32>(oa.x + oa.y + oa.z + oa.w, ob.x + ob.y + ob.z + ob.w);
+}
+
+// Where rows or columns i..i+3 of a begin: four rows that run along k (those beyond the last repeat
+// it), or one vector in each row along k.
+fn start_a(base: u32, i: u32) -> vec4<u32> {
+  if (TRANSPOSE_A) { return vec4<u32>(base + min(i / 4u, p.a_row - 1u)); }
+  return base + min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(p.m - 1u)) * p.a_row;
+}
+
+fn start_b(base: u32, j: u32) -> vec4<u32> {
+  if (!TRANSPOSE_B) { return vec4<u32>(base + min(j / 4u, p.b_row - 1u)); }
+  return base + min(vec4<u32>(j, j + 1u, j + 2u, j + 3u), vec4<u32>(p.n - 1u)) * p.b_row;
+}
+
+// The vector at k of an operand whose rows lie along k; zero from K on.
+fn a_at(start: u32, k: u32) -> vec4<f32> {
+  if (!TAIL) { return a[start + k * p.a_row]; }
+  return select(vec4<f32>(), a[start + min(k, p.k - 1u) * p.a_row], k < p.k);
+}
+
+fn b_at(start: u32, k: u32) -> vec4<f32> {
+  if (!TAIL) { return b[start + k * p.b_row]; }
+  return select(vec4<f32>(), b[start + min(k, p.k - 1u) * p.b_row], k < p.k);
+}
+
+// Four rows of a at k..k+3: column r is row r along k.
+fn load_a(start: vec4<u32>, k: u32) -> mat4x4<f32> {
+  if (TRANSPOSE_A) {
+    return transpose(mat4x4<f32>(
+      a_at(start.x, k), a_at(start.x, k + 1u), a_at(start.x, k + 2u), a_at(start.x, k + 3u)));
+  }
+  let v = start + k / 4u;
+  return mat4x4<f32>(a[v.x], a[v.y], a[v.z], a[v.w]);
+}
+
+// Four columns of b at k..k+3: column s is k + s along n.
+fn load_b(start: vec4<u32>, k: u32) -> mat4x4<f32> {
+  if (!TRANSPOSE_B) {
+    return mat4x4<f32>(
+      b_at(start.x, k), b_at(start.x, k + 1u), b_at(start.x, k + 2u), b_at(start.x, k + 3u));
+  }
+  let v = start + k / 4u;
+  return transpose(mat4x4<f32>(b[v.x], b[v.y], b[v.z], b[v.w]));
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+) {
+  let tiles_n = (p.n + COLS - 1u) / COLS;
+  let tiles_m = (p.m + ROWS - 1u) / ROWS;
+  let tile = (wid.x + wid.y * grid.x) * LANES + lid.x;
+  let j = tile % tiles_n * COLS;
+  let i = tile / tiles_n % tiles_m * ROWS;
+  let part = tile / (tiles_n * tiles_m);
+  if (part >= p.groups * p.splits) { return; }
+  let g = part % p.groups;
+  let k_begin = part / p.groups * p.k_split;
+  let k_end = min(k_begin + p.k_split, p.k);
+
+  var c00 = mat4x4<f32>(); var c01 = mat4x4<f32>(); var c02 = mat4x4<f32>(); var c03 = mat4x4<f32>();
+  var c10 = mat4x4<f32>(); var c11 = mat4x4<f32>(); var c12 = mat4x4<f32>(); var c13 = mat4x4<f32>();
+  var c20 = mat4x4<f32>(); var c21 = mat4x4<f32>(); var c22 = mat4x4<f32>(); var c23 = mat4x4<f32>();
+  var c30 = mat4x4<f32>(); var c31 = mat4x4<f32>(); var c32 = mat4x4<f32>(); var c33 = mat4x4<f32>();
+  let items_end = min((g + 1u) * p.group, p.items);
+  for (var item = g * p.group; item < items_end; item++) {
+    let base = item_offsets(item);
+    let sb0 = start_b(base.y, j);
+    let sb1 = start_b(base.y, j + 4u);
+    let sb2 = start_b(base.y, j + 8u);
+    let sb3 = start_b(base.y, j + 12u);
+    let sa0 = start_a(base.x, i);
+    let sa1 = start_a(base.x, i + 4u);
+    let sa2 = start_a(base.x, i + 8u);
+    let sa3 = start_a(base.x, i + 12u);
+    for (var k = k_begin; k < k_end; k += 4u) {
+      let b0 = load_b(sb0, k);
+      var b1 = mat4x4<f32>(); var b2 = mat4x4<f32>(); var b3 = mat4x4<f32>();
+      if (COLS > 4u) { b1 = load_b(sb1, k); }
+      if (COLS > 8u) {
+        b2 = load_b(sb2, k);
+        b3 = load_b(sb3, k);
+      }
+      let a0 = load_a(sa0, k);
+      c00 += b0 * a0;
+      if (COLS > 4u) { c01 += b1 * a0; }
+      if (COLS > 8u) { c02 += b2 * a0; c03 += b3 * a0; }
+      if (ROWS > 4u) {
+        let a1 = load_a(sa1, k);
+        c10 += b0 * a1;
+        if (COLS > 4u) { c11 += b1 * a1; }
+        if (COLS > 8u) { c12 += b2 * a1; c13 += b3 * a1; }
+      }
+      if (ROWS > 8u) {
+        let a2 = load_a(sa2, k);
+        c20 += b0 * a2;
+        if (COLS > 4u) { c21 += b1 * a2; }
+        if (COLS > 8u) { c22 += b2 * a2; c23 += b3 * a2; }
+        let a3 = load_a(sa3, k);
+        c30 += b0 * a3;
+        if (COLS > 4u) { c31 += b1 * a3; }
+        if (COLS > 8u) { c32 += b2 * a3; c33 += b3 * a3; }
+      }
+    }
+  }
+
+  // A loop, because every store that is written out costs software adapters milliseconds to compile;
+  // over a copy, because indexed accumulators would not be kept in registers.
+  var c = array<mat4x4<f32>, 16>(
+    c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23, c30, c31, c32, c33);
+  let at = part * p.m * p.n;
+  for (var r = 0u; r < min(ROWS, p.m - i); r++) {
+    for (var q = 0u; q < min(COLS, p.n - j); q++) {
+      let e = at + (i + r) * p.n + j + q;
+      y[e] = epilogue(c[r / 4u * 4u + q / 4u][r % 4u][q % 4u], e);
+    }
+  }
+}

@@ -1,0 +1,116 @@
+// Batched matrix product for skinny, small or unaligned operands: y[g, m, n] = sum over k of
+// a[m, k] b[k, n], any sizes, scalar loads.
+//
+// a: [items, M, K] or, with TRANSPOSE_A, [items, K, M]
+// b: [items, K, N] or, with TRANSPOSE_B, [items, N, K]
+// y: [groups, M, N]; with splits > 1 partial sums [splits, groups, M, N]
+//
+// An invocation makes ROWS x COLS outputs over every LANES_K-th k; the lanes along k meet in
+// workgroup memory in a tree of fixed order. Where M N is tiny, parallelism can only come from k.
+override ROWS: u32 = 4u; // 1 to 4
+override COLS: u32 = 4u; // 1 to 4
+override LANES_N: u32 = 4u;
+override LANES_K: u32 = 4u; // a power of two
+override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+
+struct Params {
+  // Batch: item t has the coordinates of t in `sizes`; strides in elements (0: shared).
+  sizes: vec4<u32>,
+  a_strides: vec4<u32>,
+  b_strides: vec4<u32>,
+  items: u32,
+  // Items summed into one output; 1 for a plain batch.
+  group: u32,
+  groups: u32,
+  splits: u32,
+  // Length of one split along k.
+  k_split: u32,
+  m: u32,
+  n: u32,
+  k: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> p: Params;
+
+var<workgroup> partial: array<mat4x4<f32>, LANES_N * LANES_K>;
+
+fn epilogue(x: f32, i: u32) -> f32 { return x; }
+
+// Offsets in a (x) and b (y) of a batch item.
+fn item_offsets(item: u32) -> vec2<u32> {
+  if (p.items == 1u) { return vec2<u32>(0u); }
+  let s = p.sizes;
+  let at = vec4<u32>(item / (s.y * s.z * s.w), item / (s.z * s.w) % s.y, item / s.w % s.z, item % s.w);
+  let oa = at * p.a_strides;
+  let ob = at * p.b_strides;
+  return vec2<u32>(oa.x + oa.y + oa.z + oa.w, ob.x + ob.y + ob.z + ob.w);
+}
+
+@compute @workgroup_size(LANES_N, LANES_K)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let tiles_n = (p.n + COLS * LANES_N - 1u) / (COLS * LANES_N);
+  let tiles_m = (p.m + ROWS - 1u) / ROWS;
+  let tile = wid.x + wid.y * grid.x;
+  let j = (tile % tiles_n * LANES_N + lid.x) * COLS;
+  let i = tile / tiles_n % tiles_m * ROWS;
+  let part = tile / (tiles_n * tiles_m);
+  // A part beyond the last runs empty loops, so that all invocations reach the barriers.
+  let g = part % p.groups;
+  let k_begin = part / p.groups * p.k_split;
+  let k_end = select(0u, min(k_begin + p.k_split, p.k), part < p.groups * p.splits);
+
+  // Steps to neighbouring rows and columns; those outside repeat the last one.
+  let i_step = select(p.k, 1u, TRANSPOSE_A);
+  let j_step = select(1u, p.k, TRANSPOSE_B);
+  let ai = min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(p.m - 1u)) * i_step;
+  let bj = min(vec4<u32>(j, j + 1u, j + 2u, j + 3u), vec4<u32>(p.n - 1u)) * j_step;
+  let ak = select(1u, p.m, TRANSPOSE_A);
+  let bk = select(p.n, 1u, TRANSPOSE_B);
+
+  var c = mat4x4<f32>();
+  let items_end = min((g + 1u) * p.group, p.items);
+  for (var item = g * p.group; item < items_end; item++) {
+    let base = item_offsets(item);
+    for (var k = k_begin + lid.y; k < k_end; k += LANES_K) {
+      let at_a = base.x + k * ak;
+      let at_b = base.y + k * bk;
+      var bv = vec4<f32>(b[at_b + bj.x], 0.0, 0.0, 0.0);
+      if (COLS > 1u) { bv.y = b[at_b + bj.y]; }
+      if (COLS > 2u) { bv.z = b[at_b + bj.z]; }
+      if (COLS > 3u) { bv.w = b[at_b + bj.w]; }
+      c[0] += a[at_a + ai.x] * bv;
+      if (ROWS > 1u) { c[1] += a[at_a + ai.y] * bv; }
+      if (ROWS > 2u) { c[2] += a[at_a + ai.z] * bv; }
+      if (ROWS > 3u) { c[3] += a[at_a + ai.w] * bv; }
+    }
+  }
+
+  if (LANES_K > 1u) {
+    partial[lane] = c;
+    for (var half = LANES_K / 2u; half > 0u; half /= 2u) {
+      workgroupBarrier();
+      if (lid.y < half) {
+        c += partial[lane + half * LANES_N];
+        partial[lane] = c;
+      }
+    }
+  }
+  if (lid.y > 0u || part >= p.groups * p.splits) { return; }
+  let at = part * p.m * p.n;
+  for (var r = 0u; r < min(ROWS, p.m - i); r++) {
+    // min twice: the last workgroup may reach beyond n.
+    for (var q = 0u; q < min(COLS, p.n - min(j, p.n)); q++) {
+      let e = at + (i + r) * p.n + j + q;
+      y[e] = epilogue(c[r][q], e);
+    }
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * The reader of this folder: turns `import { matmulTile } from "…/shaders/matmul_tile.wgsl"` into a
+ * frozen `KernelSource`, reflected at build time, and writes the git-ignored `matmul_tile.d.wgsl.ts`
+ * beside the shader. Plain JavaScript, because Node 20 runs it as it is, in Vite and from scripts.
+ */
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+// The bare package name resolves to a file that Node cannot load.
+import { WgslExec, WgslParser, WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
+
+/** @typedef {import("../src/gpu/kernel-source").KernelSource} KernelSource */
+/** @typedef {import("../src/gpu/kernel-source").UniformType} UniformType */
+
+const FOLDER = dirname(fileURLToPath(import.meta.url));
+const UNIFORM_TYPES = ["u32", "i32", "f32", "vec4<u32>", "vec4<i32>", "vec4<f32>"];
+
+/** `vec4f` and `vec4u` written out, as `vec4<f32>` and `vec4<u32>`. @param {string} type */
+function longType(type) {
+  const scalar = /** @type {Record<string, string>} */ ({ f: "f32", i: "i32", u: "u32", h: "f16" });
+  return type.replace(/\bvec([234])([fiuh])\b/g, (_, n, t) => `vec${n}<${scalar[t]}>`);
+}
+
+/** The name under which a shader file is imported: `matmul_tile.wgsl` gives `matmulTile`. @param {string} file */
+export function exportName(file) {
+  return basename(file, ".wgsl").replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+}
+
+/**
+ * The shader without comments and with empty function bodies: all that reflection needs, and less
+ * for wgsl_reflect's parser to stumble over (1.6.0 takes a variable named `block` for a keyword).
+ * @param {string} code
+ */
+function declarations(code) {
+  const text = code.replace(/\/\/.*$/gm, "").replace(/\/\*[\s\S]*?\*\//g, "");
+  let kept = "";
+  let end = 0;
+  for (const { index } of text.matchAll(/\bfn\s/g)) {
+    const open = text.indexOf("{", index);
+    kept += `${text.slice(end, open)}{}`;
+    end = open;
+    for (let depth = 0; end < text.length; ) {
+      if (text[end] === "{") depth++;
+      if (text[end] === "}") depth--;
+      end++;
+      if (depth === 0) break;
+    }
+  }
+  return kept + text.slice(end);
+}
+
+/** Declarations, and an interpreter that has evaluated them. @param {string} file @param {string} text */
+function parse(file, text) {
+  try {
+    // Reflection resolves type aliases in place; the interpreter gets a syntax tree of its own.
+    const interpreter = new WgslExec(new WgslParser().parse(text));
+    interpreter.execute();
+    return /** @type {const} */ ([new WgslReflect(text), interpreter]);
+  } catch (error) {
+    throw new Error(`hyperloom: shaders/${basename(file)}: ${error}`);
+  }
+}
+
+/**
+ * Reflects one shader. Throws, naming the file, where it breaks a house rule: one entry point
+ * `main`, group 0 only, storage bindings numbered from 0, at most one uniform and that one last.
+ * @param {string} file @param {string} code @returns {KernelSource}
+ */
+export function reflect(file, code) {
+  /** @param {boolean} holds @param {string} rule @returns {asserts holds} */
+  const check = (holds, rule) => {
+    if (!holds) throw new Error(`hyperloom: shaders/${basename(file)}: ${rule}`);
+  };
+  const text = declarations(code);
+  const [shader, interpreter] = parse(file, text);
+
+  const [entry] = shader.entry.compute;
+  check(
+    shader.entry.compute.length === 1 && entry?.name === "main",
+    "needs one compute entry point, main",
+  );
+  check(shader.getBindGroups().length <= 1, "binds outside group 0");
+  const resources = (shader.getBindGroups()[0] ?? []).filter((r) => r !== undefined);
+  check(
+    resources.every((r, i) => r.binding === i),
+    "binding numbers must run 0, 1, 2, … without a gap",
+  );
+
+  const bindings = shader.storage
+    .map(({ name, binding, access }) => {
+      const type = new RegExp(`var\\s*<\\s*storage[^>]*>\\s*${name}\\s*:\\s*([^;]+);`).exec(
+        text,
+      )?.[1];
+      check(type !== undefined, `cannot read the type of ${name}`);
+      check(access === "read" || access === "read_write", `${name} has access ${access}`);
+      return {
+        name,
+        binding,
+        access: /** @type {"read" | "read_write"} */ (access),
+        type: longType(type.trim()),
+      };
+    })
+    .sort((a, b) => a.binding - b.binding);
+
+  const [block] = shader.uniforms;
+  check(
+    shader.uniforms.length <= 1,
+    `has ${shader.uniforms.length} uniforms; put them into one struct`,
+  );
+  check(
+    bindings.length + shader.uniforms.length === resources.length,
+    "binds something that is neither storage nor uniform",
+  );
+  check(
+    !block || block.binding === bindings.length,
+    "the uniform must have the last binding number",
+  );
+  const fields = block?.members?.map(({ name, offset, type }) => {
+    const full = longType(type.getTypeName());
+    check(
+      UNIFORM_TYPES.includes(full),
+      `uniform field ${name} has type ${full}; use one of ${UNIFORM_TYPES.join(", ")}`,
+    );
+    return /** @type {const} */ ([name, { offset, type: /** @type {UniformType} */ (full) }]);
+  });
+  check(!block || fields !== undefined, `uniform ${block?.name} must be a struct`);
+
+  const overrides = shader.overrides.map(({ name }) => {
+    const value = interpreter.getVariableValue(name);
+    check(typeof value === "number" && Number.isFinite(value), `override ${name} needs a default`);
+    return /** @type {const} */ ([name, value]);
+  });
+
+  const size = /@workgroup_size\s*\(([^)]*)\)/.exec(text)?.[1];
+  check(size !== undefined, "has no @workgroup_size");
+  const workgroupSize = size
+    .split(",")
+    .map((text) => text.trim())
+    .filter(Boolean)
+    .map((text) => {
+      if (/^\d+u?$/.test(text)) return Number.parseInt(text, 10);
+      check(
+        overrides.some(([name]) => name === text),
+        `workgroup size ${text} is neither a number nor an override`,
+      );
+      return text;
+    });
+
+  return {
+    name: basename(file, ".wgsl"),
+    code,
+    entryPoint: "main",
+    bindings,
+    uniforms:
+      block && fields
+        ? {
+            binding: block.binding,
+            size: Math.ceil(block.size / 16) * 16,
+            fields: Object.fromEntries(fields),
+          }
+        : null,
+    overrides: Object.fromEntries(overrides),
+    workgroupSize: [...workgroupSize, 1, 1].slice(0, 3),
+  };
+}
+
+/** Writes the type declaration of one shader beside it, where it has changed. @param {string} file @param {KernelSource} kernel */
+function declare(file, kernel) {
+  /** @param {string[]} names */
+  const union = (names) => names.map((name) => JSON.stringify(name)).join(" | ") || "never";
+  const text = `// Written by shaders/plugin.mjs from ${kernel.name}.wgsl.
+import type { KernelSource } from "../src/gpu/kernel-source";
+
+export declare const ${exportName(file)}: KernelSource<
+  ${union(kernel.bindings.map((b) => b.name))},
+  ${union(Object.keys(kernel.uniforms?.fields ?? {}))},
+  ${union(Object.keys(kernel.overrides))}
+>;
+`;
+  const target = file.replace(/\.wgsl$/, ".d.wgsl.ts");
+  if (!existsSync(target) || readFileSync(target, "utf8") !== text) writeFileSync(target, text);
+}
+
+/** Paths of all shader files, sorted. */
+export function shaderFiles() {
+  return readdirSync(FOLDER)
+    .filter((name) => name.endsWith(".wgsl"))
+    .sort()
+    .map((name) => join(FOLDER, name));
+}
+
+/** Writes all declarations and removes those whose shader is gone; returns the number of shaders. */
+export function declareAll() {
+  const files = shaderFiles();
+  for (const name of readdirSync(FOLDER)) {
+    const shader = join(FOLDER, name.replace(/\.d\.wgsl\.ts$/, ".wgsl"));
+    if (name.endsWith(".d.wgsl.ts") && !files.includes(shader)) rmSync(join(FOLDER, name));
+  }
+  for (const file of files) declare(file, reflect(file, readFileSync(file, "utf8")));
+  return files.length;
+}
+
+/** Shader text without line comments, indentation and empty lines. @param {string} code */
+function strip(code) {
+  if (code.includes("/*")) return code;
+  return code
+    .replace(/\/\/.*$/gm, "")
+    .replace(/^[ \t]+|[ \t]+$/gm, "")
+    .replace(/\n{2,}/g, "\n")
+    .trim();
+}
+
+/** The Vite plugin. Production builds carry the stripped text. @returns {import("vite").Plugin} */
+export function wgsl() {
+  let production = false;
+  return {
+    name: "hyperloom:wgsl",
+    enforce: "pre",
+    configResolved(config) {
+      production = config.command === "build";
+    },
+    load: {
+      filter: { id: /\.wgsl$/ },
+      handler(id) {
+        const kernel = reflect(id, readFileSync(id, "utf8"));
+        declare(id, kernel);
+        const shipped = production ? { ...kernel, code: strip(kernel.code) } : kernel;
+        return {
+          code: `export const ${exportName(id)} = /* @__PURE__ */ Object.freeze(${JSON.stringify(shipped)});\n`,
+          map: null,
+          moduleType: "js",
+        };
+      },
+    },
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  console.log(`${declareAll()} shader declarations written`);
+}

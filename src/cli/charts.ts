@@ -1,0 +1,117 @@
+import type { SafeTensor } from "../io/safetensors";
+import type { EvalEvent, StepEvent } from "../train/events";
+
+// Points beyond this number only make the file larger.
+const MOST_POINTS = 1500;
+
+/** The loss curve of a run as SVG: each step, their running mean, and the validation losses. */
+export async function lossCurve(
+  title: string,
+  steps: readonly StepEvent[],
+  evaluations: readonly EvalEvent[],
+): Promise<string> {
+  const [{ parseHTML }, plot] = await Promise.all([
+    import("linkedom"),
+    import("@observablehq/plot"),
+  ]);
+  const { document } = parseHTML("<!doctype html><html><body></body></html>");
+  const each = Math.ceil(steps.length / MOST_POINTS);
+  const shown = steps.filter((_, k) => k % each === 0);
+  const validation = evaluations.filter(({ split }) => split === "validation");
+  const window = Math.max(1, Math.round(shown.length / 25));
+  const mean = { k: window, anchor: "middle", strict: false } as const;
+  const position = { x: "step", y: "loss" } as const;
+  const label = ({ error }: EvalEvent): string => `validation ${(100 * error).toFixed(1)} % wrong`;
+  const losses = shown.map(({ loss }) => loss);
+  const wide = Math.max(...losses) > 8 * Math.min(...losses);
+  const svg = plot.plot({
+    document,
+    width: 760,
+    height: 400,
+    marginLeft: 52,
+    marginRight: 40,
+    marginBottom: 42,
+    style: { background: "white", fontFamily: "system-ui, sans-serif", fontSize: "12px" },
+    x: {
+      label: "step",
+      tickFormat: (step: number) => (Number.isInteger(step) ? `${step}` : ""),
+      ticks: 8,
+    },
+    y: {
+      type: wide ? "log" : "linear",
+      label: "loss, nats",
+      tickFormat: "~g",
+      ticks: 6,
+      grid: true,
+    },
+    marks: [
+      plot.dot(shown, { ...position, r: 1.5, fill: "#9bb8d3" }),
+      plot.line(shown, plot.windowY(mean, { ...position, stroke: "#1f5c99", strokeWidth: 2 })),
+      plot.dot(validation, { ...position, r: 4, fill: "#c8442f", stroke: "white" }),
+      plot.text(validation.slice(-1), {
+        ...position,
+        text: label,
+        dx: -8,
+        dy: -12,
+        textAnchor: "end",
+        fill: "#c8442f",
+        stroke: "white",
+        strokeWidth: 3,
+      }),
+      plot.text([title], { frameAnchor: "top-right", text: (t: string) => t, fontWeight: "bold" }),
+    ],
+  });
+  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  return `${svg.outerHTML}\n`;
+}
+
+/** A colour for a value in [-1, 1]: blue, white, red. */
+function colour(value: number): readonly [number, number, number] {
+  const v = Math.max(-1, Math.min(1, value));
+  const [r, g, b] = v < 0 ? [33, 102, 172] : [178, 24, 43];
+  const mix = (full: number): number => Math.round(255 + (full - 255) * Math.abs(v) ** 0.8);
+  return [mix(r), mix(g), mix(b)];
+}
+
+/** The value that all but the largest half per cent stay below in magnitude. */
+function scaleOf(values: Float32Array): number {
+  const sorted = values.map(Math.abs).sort();
+  return sorted[Math.floor(0.995 * (sorted.length - 1))] || 1;
+}
+
+const WIDTH = 720;
+const MARGIN = 12;
+
+/**
+ * Convolution kernels [C_out, C_in, f, f] as one PNG, layer under layer: each as the paper's matrix
+ * K of C_in·f rows and C_out·f columns, hairlines between its f×f kernels, scaled to its own range.
+ */
+export async function kernelPicture(kernels: readonly SafeTensor[]): Promise<Uint8Array> {
+  const { encode } = await import("fast-png");
+  const layers = kernels.map(({ shape, data }) => {
+    const [O = 1, I = 1, R = 1, C = 1] = shape;
+    const scale = Math.max(1, Math.floor(WIDTH / (O * C)));
+    return { O, I, R, C, scale, data: data as Float32Array };
+  });
+  const width = 2 * MARGIN + Math.max(...layers.map(({ O, C, scale }) => O * (C * scale + 1)));
+  const height =
+    MARGIN + layers.reduce((y, { I, R, scale }) => y + I * (R * scale + 1) + MARGIN, 0);
+  const pixels = new Uint8Array(width * height * 3).fill(255);
+  let top = MARGIN;
+  for (const { O, I, R, C, scale, data } of layers) {
+    const range = scaleOf(data);
+    for (let y = 0; y < I * (R * scale + 1); y++) {
+      for (let x = 0; x < O * (C * scale + 1); x++) {
+        const [i, o] = [Math.floor(y / (R * scale + 1)), Math.floor(x / (C * scale + 1))];
+        const r = Math.floor((y % (R * scale + 1)) / scale);
+        const c = Math.floor((x % (C * scale + 1)) / scale);
+        const inside = r < R && c < C;
+        const value = (data[((o * I + i) * R + r) * C + c] ?? 0) / range;
+        const at = 3 * ((top + y) * width + MARGIN + x);
+        pixels.set(inside ? colour(value) : [120, 120, 120], at);
+      }
+    }
+    top += I * (R * scale + 1) + MARGIN;
+  }
+  return encode({ width, height, data: pixels, channels: 3, depth: 8 });
+}

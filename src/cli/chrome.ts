@@ -1,0 +1,120 @@
+import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { randomUUID } from "node:crypto";
+import { version } from "../../package.json";
+import { chromeFlags, ensureBrowser } from "./browser";
+import { UsageError } from "./errors";
+import type { JobEvent } from "./job";
+import type { JobName, JobResult, JobSpec } from "./jobs";
+import type { PageAnswer, PageJob } from "./page";
+import type { ResolvedRunOptions } from "./runtimes";
+
+/**
+ * Runs a job in a page of a headless Chrome. The page comes from a server on this machine's own
+ * address that lives as long as the job; bytes go both ways by fetch, events by a function.
+ * @throws UsageError where there is no Chrome or no puppeteer-core, with the line to type.
+ */
+export async function runInChrome<K extends JobName>(
+  name: K,
+  spec: JobSpec<K>,
+  options: ResolvedRunOptions,
+): Promise<JobResult<K>> {
+  const puppeteer = await import("puppeteer-core").catch(() => {
+    throw new UsageError(
+      "the runtime chrome needs puppeteer-core; type: npm install puppeteer-core",
+    );
+  });
+  const executablePath = browserPath();
+  const { adapter, signal, onEvent } = options;
+  const server = await serve(options);
+  const browser = await puppeteer.launch({
+    executablePath,
+    args: chromeFlags(adapter),
+    // A software adapter may keep the page busy for minutes.
+    protocolTimeout: 0,
+    // Ctrl-C asks the job to end; Chrome must live until it has.
+    handleSIGINT: false,
+  });
+  try {
+    const page = await browser.newPage();
+    const failed = new Promise<never>((_, reject) => {
+      page.on("error", (error) =>
+        reject(new Error(`hyperloom: the page crashed: ${error.message}`)),
+      );
+      browser.on("disconnected", () => reject(new Error("hyperloom: Chrome ended unexpectedly")));
+    });
+    failed.catch(() => undefined);
+    await page.exposeFunction("hyperloomEvents", (events: JobEvent[]) => events.forEach(onEvent));
+    await page.goto(server.url, { timeout: 0 });
+    const abort = (): void =>
+      void page.evaluate(() => window.hyperloomAbort()).catch(() => undefined);
+    signal.addEventListener("abort", abort);
+    const job: PageJob = {
+      name,
+      spec,
+      adapter,
+      versions: {
+        hyperloom: version,
+        runtime: "chrome",
+        chrome: (await browser.version()).replace(/^.*\//, ""),
+      },
+    };
+    const answer = page.evaluate((work) => window.hyperloomRun(work as PageJob), job as object);
+    const result = (await Promise.race([answer, failed])) as PageAnswer;
+    signal.removeEventListener("abort", abort);
+    if ("result" in result) return result.result as JobResult<K>;
+    throw Object.assign(new Error(result.message), { name: result.error });
+  } finally {
+    await browser.close().catch(() => undefined);
+    server.close();
+  }
+}
+
+function browserPath(): string {
+  try {
+    return ensureBrowser();
+  } catch (error) {
+    throw new UsageError((error as Error).message.replace("hyperloom: ", ""));
+  }
+}
+
+const PAGE =
+  '<!doctype html><meta charset="utf-8"><title>hyperloom</title><script type="module" src="page.js"></script>';
+
+/** Serves the page, its script, what the job reads and takes what it writes, under a secret path. */
+async function serve({
+  files,
+  onFile,
+}: ResolvedRunOptions): Promise<{ url: string; close: () => void }> {
+  const script = await readFile(new URL("./page.js", import.meta.url)).catch(() => {
+    throw new Error("hyperloom: dist/page.js is missing; type: npm run build");
+  });
+  const root = `/${randomUUID()}/`;
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const path = request.url?.startsWith(root) ? request.url.slice(root.length) : null;
+    const [folder, name = ""] = (path ?? "nowhere").split("/");
+    const send = (status: number, type: string, body: string | Uint8Array): void => {
+      response.writeHead(status, { "content-type": type }).end(body);
+    };
+    if (path === "") return send(200, "text/html", PAGE);
+    if (path === "page.js") return send(200, "text/javascript", script);
+    const file = files.get(name);
+    if (folder === "read" && file) return send(200, "application/octet-stream", file);
+    if (folder !== "write") return send(404, "text/plain", "not here");
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of request) chunks.push(chunk as Uint8Array);
+    await onFile(name, new Uint8Array(Buffer.concat(chunks)));
+    send(200, "text/plain", "");
+  };
+  const server = createServer((request, response) => {
+    handle(request, response).catch((error: Error) => response.writeHead(500).end(error.message));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = (): void => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { url: `http://127.0.0.1:${port}${root}`, close };
+}

@@ -1,0 +1,21 @@
+/** Something the user typed or gave that cannot be: exit status 2 and one line. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+  constructor(message: string) {
+    super(`hyperloom: ${message}`);
+  }
+}
+
+// By name, since an error that crossed from a page is no instance of its class.
+const INPUT_ERRORS = new Set([
+  "UsageError",
+  "CheckpointError",
+  "SafetensorsError",
+  "DataFileError",
+  "NoDeviceError",
+]);
+
+/** The exit status for an error: 2 for what the user gave, 1 for what went wrong here. */
+export function exitStatus(error: unknown): number {
+  return error instanceof Error && INPUT_ERRORS.has(error.name) ? 2 : 1;
+}

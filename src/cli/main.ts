@@ -1,0 +1,54 @@
+import { Command, CommanderError } from "commander";
+import { version } from "../../package.json";
+import { registerBench } from "./bench";
+import { registerDoctor } from "./doctor";
+import { exitStatus } from "./errors";
+import { registerEval } from "./eval";
+import { registerGolden } from "./golden";
+import { registerInfo } from "./info";
+import { addGlobalOptions } from "./options";
+import { isDeno, runUnderDeno } from "./runtimes";
+import { registerTrain } from "./train";
+
+const program = new Command("hyperloom")
+  .description(
+    "Trains hypernetworks on WebGPU: networks whose weights are made by another network.",
+  )
+  .version(version)
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride()
+  .configureOutput({
+    // One line, whatever it is about.
+    outputError: (text, write) =>
+      write(
+        `hyperloom: ${text
+          .replace(/^error: /, "")
+          .trim()
+          .replace(/\s*\n\s*/g, " ")}\n`,
+      ),
+  });
+addGlobalOptions(program);
+registerTrain(program);
+registerEval(program);
+registerInfo(program);
+registerGolden(program);
+registerBench(program);
+registerDoctor(program);
+program.hook("preAction", () => {
+  if (program.opts().runtime !== "deno" || isDeno()) return;
+  process.exit(runUnderDeno());
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    const { message, stack } = error as Error;
+    const text = message.startsWith("hyperloom: ") ? message : `hyperloom: ${message}`;
+    process.stderr.write(`${text.replace(/\s*\n\s*/g, " ")}\n`);
+    if (process.env.HYPERLOOM_DEBUG === "1") process.stderr.write(`${stack}\n`);
+    process.exitCode = exitStatus(error);
+  }
+}

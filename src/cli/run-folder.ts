@@ -1,0 +1,62 @@
+import { mkdirSync, readdirSync, rmdirSync, statSync } from "node:fs";
+import { open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { UsageError } from "./errors";
+
+/**
+ * Makes the folder of a run: the one given, which must be empty or new, else `runs/NAME-TIME`.
+ * @throws UsageError where it cannot be made, is not empty, or cannot be written to.
+ */
+export function makeRunFolder(given: string | undefined, name: string): string {
+  const time = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
+  for (let k = 1; ; k++) {
+    const folder = given ?? join("runs", `${name}-${time}${k > 1 ? `-${k}` : ""}`);
+    try {
+      mkdirSync(dirname(folder), { recursive: true });
+      mkdirSync(folder);
+      return folder;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw unwritable(folder, error);
+      if (given === undefined) continue;
+      if (!statSync(folder).isDirectory())
+        throw new UsageError(`--out ${folder} is a file, not a folder`);
+      if (readdirSync(folder).length > 0) {
+        throw new UsageError(
+          `--out ${folder} is not empty; nothing is ever overwritten, give another folder`,
+        );
+      }
+      return folder;
+    }
+  }
+}
+
+function unwritable(folder: string, error: unknown): UsageError {
+  return new UsageError(`the output folder ${folder} cannot be made (${(error as Error).message})`);
+}
+
+/** Takes a run's folder away again where nothing was put into it. */
+export function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It has files, and so it stays.
+  }
+}
+
+/** Writes a file under a temporary name, syncs it and renames it: it is whole or not there at all. */
+export async function writeWhole(path: string, bytes: Uint8Array | string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const file = await open(temporary, "w").catch((error: unknown) => {
+    throw unwritable(dirname(path), error);
+  });
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+    await file.close();
+    await rename(temporary, path);
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

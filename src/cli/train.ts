@@ -1,0 +1,315 @@
+import { appendFileSync, copyFileSync, existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Argument, type Command, Option } from "commander";
+import { type LoadedImages, loadMnist } from "../data/mnist-folder";
+import { readSafetensors } from "../io/safetensors";
+import { checkpointSettings, checkTensors } from "../train/checkpoint";
+import type { EvalEvent, RunEvent, StepEvent } from "../train/events";
+import { runVariables } from "../train/loop";
+import {
+  buildModel,
+  type ModelName,
+  modelNames,
+  modelSpec,
+  type PresetName,
+  presetNames,
+  resumedSettings,
+  type TrainFlags,
+  type TrainSettings,
+} from "../train/tasks";
+import { kernelPicture, lossCurve } from "./charts";
+import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
+import { UsageError } from "./errors";
+import { imageFiles, type JobEvent, type WarningEvent } from "./job";
+import { type GlobalOptions, positiveInteger, positiveNumber } from "./options";
+import { count, Output, percent } from "./output";
+import { Progress } from "./progress";
+import { makeRunFolder, removeIfEmpty, writeWhole } from "./run-folder";
+import { runJob } from "./runtimes";
+import { describeStart } from "./summary";
+import type { TrainOutcome } from "./training-jobs";
+
+interface TrainOptions extends GlobalOptions, TrainFlags {
+  readonly model?: ModelName;
+  readonly preset?: PresetName;
+  readonly data?: string;
+  readonly out?: string;
+  readonly resume?: string;
+}
+
+/** Adds the command `train`. */
+export function registerTrain(program: Command): void {
+  program
+    .command("train")
+    .description(
+      "train a model; leaves checkpoints, a log, a loss curve and a picture of the kernels",
+    )
+    .addArgument(new Argument("<task>", "what to learn").choices(["mnist"]))
+    .addOption(new Option("--model <name>", "default: hyper-cnn").choices(modelNames))
+    .addOption(
+      new Option(
+        "--preset <name>",
+        "default: quick; paper is appendix A.3.1, notebook its published code",
+      ).choices(presetNames),
+    )
+    .addOption(
+      new Option("--epochs <n>", "times that every training image is seen")
+        .argParser(positiveNumber)
+        .conflicts("steps"),
+    )
+    .option("--steps <n>", "training steps in all", positiveInteger)
+    .option("--batch <n>", "images in a step", positiveInteger)
+    .option("--lr <rate>", "learning rate", positiveNumber)
+    .option(
+      "--data <dir>",
+      "folder with the four MNIST files; default: HYPERLOOM_DATA, cache, download",
+    )
+    .option("--out <dir>", "new or empty folder for the results; default: runs/…")
+    .option("--resume <path>", "go on from a checkpoint or a run's folder")
+    .action(async (_task: string, _own: unknown, command: Command) => {
+      process.exitCode = await trainMnist(command.optsWithGlobals<TrainOptions>());
+    });
+}
+
+/** Files of a run, by what a job calls them. */
+const FILES: Readonly<Record<string, string>> = {
+  last: "checkpoint.safetensors",
+  best: "best.safetensors",
+};
+
+async function trainMnist(options: TrainOptions): Promise<number> {
+  const resume = options.resume === undefined ? null : openCheckpoint(options.resume);
+  const settings = resume && resumable(resume, options);
+  const model = resume?.model ?? buildModel(modelSpec(options.model ?? "hyper-cnn"));
+  const name = settings?.model.name ?? options.model ?? "hyper-cnn";
+  const folder = makeRunFolder(options.out, `mnist-${name}`);
+  try {
+    const output = new Output(options.json);
+    const data = await findData(options.data, output);
+    if (settings) checkLength(resumedSettings(settings, options, data.train.count), resume);
+    const { spec, files } = imageFiles(data);
+    if (resume) files.set("checkpoint", resume.bytes);
+    const recorder = new Recorder(folder, output, (start) => describeStart(start, model));
+    if (resume) recorder.continue(resume);
+    let weights: Uint8Array | null = null;
+    const outcome = await runJob(
+      "train",
+      {
+        model: name,
+        preset: options.preset ?? "quick",
+        flags: flagsOf(options),
+        data: spec,
+        ...(resume && { resume: resume.path }),
+      },
+      {
+        ...options,
+        files,
+        signal: interruption(output, recorder),
+        onEvent: (event) => recorder.on(event),
+        onFile: async (file, bytes) => {
+          if (FILES[file]) await writeWhole(join(folder, FILES[file]), bytes);
+          else weights = bytes;
+        },
+      },
+    ).finally(() => recorder.pause());
+    await recorder.pictures(name, weights);
+    sayEnd(output, folder, name, outcome);
+    output.close();
+    return outcome.completed ? 0 : 130;
+  } finally {
+    removeIfEmpty(folder);
+  }
+}
+
+function flagsOf({ seed, epochs, steps, batch, lr }: TrainOptions): TrainFlags {
+  const flags = Object.entries({ seed, epochs, steps, batch, lr });
+  return Object.fromEntries(flags.filter(([, value]) => value !== undefined));
+}
+
+/** The settings to go on with. @throws UsageError where a flag says otherwise. */
+function resumable(
+  { path, checkpoint, model, spec }: CheckpointFile,
+  options: TrainOptions,
+): TrainSettings {
+  const settings = checkpointSettings(checkpoint);
+  const was = { ...settings, model: spec.name };
+  for (const flag of ["model", "preset", "seed", "batch", "lr"] as const) {
+    const given = options[flag];
+    if (given !== undefined && given !== was[flag]) {
+      throw new UsageError(
+        `--${flag} ${given} is not what ${path} was trained with (${was[flag]}); a resumed run keeps its settings`,
+      );
+    }
+  }
+  checkTensors(checkpoint, runVariables(model, settings));
+  return settings;
+}
+
+function checkLength({ steps }: TrainSettings, resume: CheckpointFile | null): void {
+  const step = resume?.checkpoint.step ?? 0;
+  if (step < steps) return;
+  throw new UsageError(
+    `${resume?.path} is at step ${step} of ${steps} already; give --steps or --epochs for more`,
+  );
+}
+
+/** Finds the data and says which. */
+export async function findData(folder: string | undefined, output: Output): Promise<LoadedImages> {
+  let said = false;
+  const data = await loadMnist({
+    folder,
+    onProgress: (_, total) => {
+      if (!said) output.say(`downloading MNIST (${(total / 1e6).toFixed(1)} MB)`);
+      said = true;
+    },
+  });
+  if (data.note) output.warn(data.note);
+  return data;
+}
+
+/** Ctrl-C ends the run after its step; once more ends the program. */
+function interruption(output: Output, recorder: Recorder): AbortSignal {
+  const abort = new AbortController();
+  const onSignal = (): void => {
+    if (abort.signal.aborted) process.exit(130);
+    recorder.pause();
+    output.say("ending after this step, with a checkpoint (again: ends now)");
+    abort.abort();
+  };
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  return abort.signal;
+}
+
+/** Reads a run's events: log, words, progress, and what the pictures need. */
+class Recorder {
+  readonly #progress: Progress;
+  readonly #log: string;
+  #steps: StepEvent[] = [];
+  #evaluations: EvalEvent[] = [];
+  #first = true;
+
+  constructor(
+    readonly folder: string,
+    readonly output: Output,
+    readonly describe: (start: Extract<RunEvent, { event: "start" }>) => string[],
+  ) {
+    this.#progress = new Progress(output.stream);
+    this.#log = join(folder, "log.jsonl");
+  }
+
+  /** Takes over log and best checkpoint of the run that is resumed, so that curve and log are one. */
+  continue({ path, checkpoint }: CheckpointFile): void {
+    const from = dirname(path);
+    const best = join(from, FILES.best as string);
+    if (existsSync(best)) copyFileSync(best, join(this.folder, FILES.best as string));
+    const log = join(from, "log.jsonl");
+    const lines = existsSync(log) ? readFileSync(log, "utf8").split("\n") : [];
+    for (const line of lines) {
+      const event = parse(line);
+      if (!event || !("step" in event) || event.step > checkpoint.step) continue;
+      if (event.event === "step" || event.event === "eval") this.#keep(event);
+    }
+    this.#first = false;
+  }
+
+  on(event: JobEvent): void {
+    if (event.event === "warning") {
+      this.output.warn((event as WarningEvent).message);
+      this.output.event(event);
+      return;
+    }
+    const run = event as RunEvent;
+    if (run.event === "start") {
+      const said = { ...run, out: this.folder };
+      this.output.event(said);
+      this.#keep(said);
+      for (const line of this.describe(run)) this.output.say(line);
+      this.#sayRun(run);
+    } else {
+      this.output.event(run);
+      if (run.event !== "evaluating") this.#keep(run);
+    }
+    if (run.event === "step" && this.#first) this.#sayFirst(run.loss);
+    this.#progress.on(run);
+  }
+
+  pause(): void {
+    this.#progress.pause();
+  }
+
+  /** Writes loss.svg and kernels.png. */
+  async pictures(name: string, weights: Uint8Array | null): Promise<void> {
+    if (this.#steps.length > 0) {
+      const curve = await lossCurve(`${name} on mnist`, this.#steps, this.#evaluations);
+      await writeWhole(join(this.folder, "loss.svg"), curve);
+    }
+    if (!weights) return;
+    const { tensors } = readSafetensors(weights, "weights");
+    const kernels = [...tensors]
+      .filter(([path]) => path.endsWith("kernel"))
+      .map(([, tensor]) => tensor);
+    await writeWhole(join(this.folder, "kernels.png"), await kernelPicture(kernels));
+  }
+
+  #keep(event: RunEvent): void {
+    appendFileSync(this.#log, `${JSON.stringify(event)}\n`);
+    if (event.event === "step") this.#steps.push(event);
+    if (event.event === "eval") this.#evaluations.push(event);
+  }
+
+  #sayRun({ settings, steps, step, data }: Extract<RunEvent, { event: "start" }>): void {
+    const { preset, batch, lr, seed } = settings;
+    const epochs = (steps * Number(batch)) / Number(data.train);
+    this.output.say(
+      `run        ${count(steps)} steps of ${batch} images (${epochs.toFixed(2)} epochs), ` +
+        `adam ${lr}, seed ${seed}, preset ${preset}`,
+    );
+    this.output.say(`out        ${this.folder}`);
+    if (step === 0) return;
+    this.output.say(
+      `resumed    at step ${count(step)}; weights, moments, schedule, random numbers and data order restored`,
+    );
+  }
+
+  /** A first loss far from that of a guess says that something is wrong. */
+  #sayFirst(loss: number): void {
+    this.#first = false;
+    this.output.say(
+      `first loss ${loss.toFixed(3)}; a guess among 10 has ln 10 = ${Math.log(10).toFixed(3)}`,
+    );
+    if (loss > 2 * Math.log(10))
+      this.output.warn("the first loss is far from a guess's: look at the data");
+  }
+}
+
+function parse(line: string): RunEvent | null {
+  try {
+    return JSON.parse(line) as RunEvent;
+  } catch {
+    return null;
+  }
+}
+
+function sayEnd(
+  output: Output,
+  folder: string,
+  name: string,
+  { completed, step, metrics }: TrainOutcome,
+): void {
+  const { test_error, test_samples = 0 } = metrics;
+  output.say();
+  if (completed && test_error !== undefined) {
+    output.say(
+      `test error ${percent(test_error)} on ${count(test_samples)} images after ${count(step)} steps`,
+    );
+    output.say(
+      `written    ${folder}/: checkpoint and best .safetensors, log.jsonl, loss.svg, kernels.png`,
+    );
+    output.say("next       npx hyperloom eval " + folder);
+    output.say(`           npx hyperloom train mnist --resume ${folder} --steps ${2 * step}`);
+    output.say(`           npx hyperloom info ${name} --graph ${name}.svg`);
+  } else {
+    output.say(`interrupted after step ${count(step)}; to go on:`);
+    output.say(`           npx hyperloom train mnist --resume ${folder}`);
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Finds MNIST on this machine (Node and Deno only: it reads files) or gets it.
+ *
+ * Order: the folder given by the caller; HYPERLOOM_DATA; the cache folder; a download into the
+ * cache; the embedded digits, saying so.
+ */
+
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { homedir, platform } from "node:os";
+import { join } from "node:path";
+import type { DownloadOptions } from "./download";
+import { DataFileError } from "./errors";
+import { digitsSplit, type ImageSplit, mnistSplit } from "./images";
+import { fetchMnist, type MnistFiles, type MnistName, mnistNames, readMnist } from "./mnist";
+
+/** A download without a new byte for this long is given up. */
+const STALL_MS = 20000;
+
+/** Where to look; all optional. */
+export interface LoadMnistOptions {
+  /** A folder with the four files, or with a folder `mnist` that has them. */
+  readonly folder?: string | undefined;
+  /** In place of process.env: HYPERLOOM_DATA, HYPERLOOM_OFFLINE and the cache's variables. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** In place of `fetchMnist`. */
+  readonly download?: (options: DownloadOptions) => Promise<MnistFiles>;
+  readonly onProgress?: (received: number, total: number) => void;
+  /** Milliseconds without a new byte after which the download is given up; default 20,000. */
+  readonly stallMs?: number;
+}
+
+/** A data set and how it was come by. */
+export interface LoadedImages extends ImageSplit {
+  /** `MNIST from DIR`, `MNIST downloaded to DIR` or `generated digits`. */
+  readonly source: string;
+  /** A sentence for the user where something did not go as hoped, else undefined. */
+  readonly note: string | undefined;
+}
+
+/** The folder downloads are kept in: XDG_CACHE_HOME, LOCALAPPDATA on Windows, else ~/.cache. */
+export function cacheFolder(env: Readonly<Record<string, string | undefined>>): string {
+  const local = platform() === "win32" ? env.LOCALAPPDATA : undefined;
+  return join(env.XDG_CACHE_HOME || local || join(homedir(), ".cache"), "hyperloom", "mnist");
+}
+
+const isFile = (path: string) =>
+  stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+
+/** Paths of those of the four files that are in `folder` or `folder`/mnist. */
+async function look(folder: string): Promise<{ folder: string; paths: Map<MnistName, string> }> {
+  for (const candidate of [folder, join(folder, "mnist")]) {
+    const paths = new Map<MnistName, string>();
+    for (const name of mnistNames) {
+      const plain = join(candidate, name);
+      if (await isFile(`${plain}.gz`)) paths.set(name, `${plain}.gz`);
+      else if (await isFile(plain)) paths.set(name, plain);
+    }
+    if (paths.size > 0) return { folder: candidate, paths };
+  }
+  return { folder, paths: new Map() };
+}
+
+/** The data set in a folder, whole or an error; undefined where none of the four files is there. */
+async function readFolder(given: string): Promise<LoadedImages | undefined> {
+  const { folder, paths } = await look(given);
+  if (paths.size === 0) return undefined;
+  const path = (name: MnistName) => paths.get(name) ?? join(folder, name);
+  const read = async (name: MnistName): Promise<[MnistName, Uint8Array]> => {
+    if (!paths.has(name)) {
+      throw new DataFileError(path(name), "it is missing", "it or its .gz", "put it there");
+    }
+    try {
+      return [name, await readFile(path(name))];
+    } catch (error) {
+      const found = `it cannot be read (${(error as Error).message})`;
+      throw new DataFileError(path(name), found, "a readable file", "look at its permissions", {
+        cause: error,
+      });
+    }
+  };
+  const files = Object.fromEntries(await Promise.all(mnistNames.map(read))) as MnistFiles;
+  const source = `MNIST from ${folder}`;
+  return { ...mnistSplit(await readMnist(files, source, path)), source, note: undefined };
+}
+
+/** Writes a file under a temporary name, syncs it and renames it: whole or not there at all. */
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  await rm(temporary, { force: true });
+  const file = await open(temporary, "wx", 0o600);
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+    await file.close();
+    await rename(temporary, path);
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Runs the download, aborted once no byte has come for `stallMs`. */
+async function downloadOrStall(options: LoadMnistOptions): Promise<MnistFiles> {
+  const { download = fetchMnist, stallMs = STALL_MS, onProgress } = options;
+  const abort = new AbortController();
+  const stalled = () => abort.abort(new Error(`no data for ${stallMs / 1000} s`));
+  let timer = setTimeout(stalled, stallMs);
+  const alive = (received: number, total: number) => {
+    if (abort.signal.aborted) return;
+    clearTimeout(timer);
+    timer = setTimeout(stalled, stallMs);
+    onProgress?.(received, total);
+  };
+  // A fetch that does not heed its signal must not hold the caller either.
+  const given = new Promise<never>((_, reject) => {
+    abort.signal.addEventListener("abort", () => reject(abort.signal.reason), { once: true });
+  });
+  try {
+    return await Promise.race([download({ signal: abort.signal, onProgress: alive }), given]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** An error in a few words: of a download that failed everywhere, what the first mirror did. */
+function reason(error: unknown): string {
+  const { message, cause } = error instanceof Error ? error : new Error(String(error));
+  return cause instanceof AggregateError ? reason(cause.errors[0]) : message;
+}
+
+function digits(why: string): LoadedImages {
+  const note =
+    `${why}; training on the embedded generated digits instead. For MNIST put its four files in ` +
+    "a folder and give that as the data folder or as HYPERLOOM_DATA.";
+  return { ...digitsSplit(), source: "generated digits", note };
+}
+
+/**
+ * MNIST as training, validation and test set, from the first place that has it, else the embedded
+ * digits with a note. HYPERLOOM_OFFLINE=1 forbids the download.
+ * @throws DataFileError where `folder` lacks one of the four files or has a bad one, and where
+ *   HYPERLOOM_DATA has some of them but not four good ones: what was asked for is never replaced.
+ */
+export async function loadMnist(options: LoadMnistOptions = {}): Promise<LoadedImages> {
+  const env = options.env ?? process.env;
+  if (options.folder !== undefined) {
+    const found = await readFolder(options.folder);
+    if (found) return found;
+    throw new DataFileError(
+      options.folder,
+      "neither it nor its folder mnist has any of the four MNIST files",
+      `${mnistNames.join(", ")}, each as it is or as .gz`,
+      "give a folder that has them, or none at all",
+    );
+  }
+  const asked = env.HYPERLOOM_DATA;
+  const found = asked ? await readFolder(asked) : undefined;
+  if (found) return found;
+  const cache = cacheFolder(env);
+  // A damaged cache is nobody's request: gzip's checksum finds it, and the download replaces it.
+  const cached = await readFolder(cache).catch(() => undefined);
+  if (cached) return cached;
+  if (env.HYPERLOOM_OFFLINE === "1") return digits("HYPERLOOM_OFFLINE forbids to download MNIST");
+
+  let files: MnistFiles;
+  try {
+    files = await downloadOrStall(options);
+  } catch (error) {
+    return digits(`MNIST could not be downloaded (${reason(error)})`);
+  }
+  let source = `MNIST downloaded to ${cache}`;
+  let note: string | undefined;
+  try {
+    await mkdir(cache, { recursive: true });
+    for (const name of mnistNames) await writeWhole(join(cache, `${name}.gz`), files[name]);
+  } catch (error) {
+    source = "MNIST downloaded";
+    note = `MNIST could not be kept in ${cache} (${reason(error)}), so the next run downloads it again.`;
+  }
+  return { ...mnistSplit(await readMnist(files, source)), source, note };
+}

@@ -1,0 +1,242 @@
+import type { Target } from "./dispatch";
+import { DeviceLostError, GpuError, LimitError, NoDeviceError } from "./errors";
+import { PipelineCache } from "./pipelines";
+
+/** What is known of an adapter, as reports print it. */
+export interface AdapterDescription {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  /** True for a software (CPU) adapter: everything works, slowly. */
+  readonly software: boolean;
+}
+
+/** How a device is asked for. */
+export interface DeviceOptions {
+  /** Where WebGPU is; default `navigator.gpu`. */
+  readonly gpu?: GPU;
+  /** "software" asks for the fallback adapter, "gpu" refuses one; default: whatever there is. */
+  readonly adapter?: "auto" | "gpu" | "software";
+  /** Validation scope around every dispatch, so that errors name the op; slow. */
+  readonly debug?: boolean;
+  /** Keep WebGPU's default limits instead of the adapter's buffer sizes (for tests). */
+  readonly defaultLimits?: boolean;
+  /** Most bytes of buffers alive at one time; default 4 GiB. Out-of-memory errors come too late. */
+  readonly maxBytes?: number;
+  /** Called with a sentence worth showing the user, such as the use of a software adapter. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/** What exists on a device, and what was ever made on it by the library. */
+export interface DeviceCounts {
+  /** Buffers alive and their bytes. */
+  buffers: number;
+  bytes: number;
+  /** Buffers, bind groups, pipelines and shader modules made so far. */
+  created: number;
+}
+
+const DEFAULT_MAX_BYTES = 4 * 2 ** 30;
+
+/**
+ * A GPUDevice with what the library keeps beside it: pipelines, the adapter's class, the one
+ * `lost` flag that is looked at after every await, and the first uncaptured error.
+ */
+export class Device {
+  readonly pipelines: PipelineCache;
+  readonly target: Target;
+  readonly counts: DeviceCounts = { buffers: 0, bytes: 0, created: 0 };
+  #lost: string | null = null;
+  #error: GpuError | null = null;
+  readonly #onError: (event: GPUUncapturedErrorEvent) => void;
+
+  /** Use `requestDevice` or `useDevice`. */
+  constructor(
+    readonly gpu: GPUDevice,
+    readonly adapter: AdapterDescription,
+    /** False for a device that was handed in: it is never destroyed here. */
+    readonly owned: boolean,
+    readonly debug: boolean,
+    /** Most bytes of buffers that may be alive at one time. */
+    readonly maxBytes: number = DEFAULT_MAX_BYTES,
+  ) {
+    this.pipelines = new PipelineCache(this);
+    this.target = {
+      adapter: adapter.software ? "software" : "gpu",
+      limits: gpu.limits,
+      features: new Set(gpu.features.values()),
+    };
+    gpu.lost.then(
+      (info) => {
+        this.#lost = `${info.reason}: ${info.message}`;
+      },
+      () => {
+        this.#lost = "unknown";
+      },
+    );
+    this.#onError = (event) => {
+      this.#error ??= toGpuError(event.error, "uncaptured");
+    };
+    gpu.addEventListener("uncapturederror", this.#onError);
+  }
+
+  /** Whether the device is gone. */
+  get lost(): boolean {
+    return this.#lost !== null;
+  }
+
+  /**
+   * Makes a buffer, counted, within the byte budget; all of the library's buffers come from here.
+   * @throws LimitError before anything is allocated.
+   */
+  createBuffer(descriptor: GPUBufferDescriptor): GPUBuffer {
+    const needed = this.counts.bytes + descriptor.size;
+    if (needed > this.maxBytes) {
+      const fix = "dispose of what is not used, or raise maxBytes";
+      throw new LimitError("byte budget (maxBytes)", needed, this.maxBytes, fix);
+    }
+    const buffer = this.gpu.createBuffer(descriptor);
+    this.counts.buffers++;
+    this.counts.created++;
+    this.counts.bytes += descriptor.size;
+    return buffer;
+  }
+
+  /** Frees buffers made by `createBuffer`; runtimes give the memory back at the next submit. */
+  destroyBuffers(buffers: Iterable<GPUBuffer>): void {
+    for (const buffer of buffers) {
+      this.counts.buffers--;
+      this.counts.bytes -= buffer.size;
+      buffer.destroy();
+    }
+    if (!this.lost) this.gpu.queue.submit([]);
+  }
+
+  /**
+   * Looks at the lost flag and at uncaptured errors; runtimes report success on a lost device, so
+   * this follows every await. @throws DeviceLostError, GpuError.
+   */
+  check(during: string): void {
+    if (this.#lost !== null) throw new DeviceLostError(this.#lost, during);
+    if (this.#error !== null) {
+      const error = this.#error;
+      this.#error = null;
+      throw error;
+    }
+  }
+
+  /** Runs `work` inside validation and out-of-memory scopes. @throws GpuError naming `op`. */
+  async scoped<T>(op: string, work: () => T | Promise<T>): Promise<T> {
+    this.gpu.pushErrorScope("out-of-memory");
+    this.gpu.pushErrorScope("validation");
+    let result: T | undefined;
+    let failure: unknown;
+    let failed = false;
+    try {
+      result = await work();
+    } catch (error) {
+      failed = true;
+      failure = error;
+    }
+    // A dying GPU process rejects the pop; the lost flag then tells the story.
+    const validation = await this.gpu.popErrorScope().catch(() => null);
+    const memory = await this.gpu.popErrorScope().catch(() => null);
+    this.check(op);
+    const error = validation ?? memory;
+    if (error) throw toGpuError(error, op);
+    if (failed) throw failure;
+    return result as T;
+  }
+
+  /** Drops pipelines and listeners; destroys the GPUDevice only if it was made here. */
+  dispose(): void {
+    this.gpu.removeEventListener("uncapturederror", this.#onError);
+    this.pipelines.clear();
+    if (this.owned && this.#lost === null) this.gpu.destroy();
+  }
+}
+
+function toGpuError(error: GPUError, op: string): GpuError {
+  const kind = error.constructor.name;
+  if (kind === "GPUOutOfMemoryError") return new GpuError(op, "out-of-memory", error.message);
+  return new GpuError(op, kind === "GPUInternalError" ? "internal" : "validation", error.message);
+}
+
+function describe(info: GPUAdapterInfo): AdapterDescription {
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  return {
+    vendor: info.vendor,
+    architecture: info.architecture,
+    device: info.device,
+    description: info.description,
+    // Deno's and Node's runtimes do not mark lavapipe and SwiftShader as fallback adapters.
+    software:
+      info.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|softpipe/i.test(text),
+  };
+}
+
+/**
+ * Finds an adapter and opens a device with the adapter's own buffer-size limits.
+ * @throws NoDeviceError with the step to take where there is none.
+ */
+export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
+  const { adapter: wanted = "auto" } = options;
+  const api = options.gpu ?? (globalThis.navigator?.gpu as GPU | undefined);
+  if (!api) {
+    if (globalThis.isSecureContext === false) {
+      throw new NoDeviceError(
+        "insecure-context",
+        "WebGPU needs a secure context; serve the page over https or from localhost",
+      );
+    }
+    throw new NoDeviceError(
+      "no-webgpu",
+      "this runtime has no WebGPU; use Chrome or Edge 113+, Safari 26+, Firefox 141+, Deno, " +
+        "or Node with the npm package webgpu (pass its `gpu` object)",
+    );
+  }
+  const adapter = await api.requestAdapter({
+    powerPreference: "high-performance",
+    ...(wanted === "software" && { forceFallbackAdapter: true }),
+  });
+  const found = adapter ?? (wanted === "software" ? await api.requestAdapter() : null);
+  const description = found && describe(found.info);
+  if (!found || !description || (wanted === "software" && !description.software)) {
+    throw new NoDeviceError(
+      "no-adapter",
+      `WebGPU found no ${wanted === "software" ? "software " : ""}adapter; update the GPU driver, ` +
+        "or start Chrome with --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader",
+    );
+  }
+  if (wanted === "gpu" && description.software) {
+    throw new NoDeviceError(
+      "no-adapter",
+      `a GPU was asked for but only the software adapter ${description.description || description.architecture} is here; use --adapter software`,
+    );
+  }
+  if (description.software) {
+    options.onWarning?.(
+      `software adapter (${description.description || description.architecture}): everything works, slowly`,
+    );
+  }
+  const features: GPUFeatureName[] = ["timestamp-query", "subgroups", "shader-f16"];
+  const gpu = await found.requestDevice({
+    label: "hyperloom",
+    requiredFeatures: features.filter((f) => found.features.has(f)),
+    requiredLimits: options.defaultLimits
+      ? {}
+      : {
+          maxBufferSize: found.limits.maxBufferSize,
+          maxStorageBufferBindingSize: found.limits.maxStorageBufferBindingSize,
+        },
+  });
+  return new Device(gpu, description, true, options.debug ?? false, options.maxBytes);
+}
+
+/** Works on a GPUDevice that somebody else made; it is never destroyed here. */
+export function useDevice(gpu: GPUDevice, options: { readonly debug?: boolean } = {}): Device {
+  const info = gpu.adapterInfo as GPUAdapterInfo | undefined;
+  const unknown = { vendor: "", architecture: "", device: "", description: "", software: false };
+  return new Device(gpu, info ? describe(info) : unknown, false, options.debug ?? false);
+}

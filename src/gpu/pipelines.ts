@@ -1,0 +1,98 @@
+import type { Device } from "./device";
+import type { KernelSource } from "./kernel-source";
+
+/** A compiled kernel: what a recorded dispatch needs of it. */
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/**
+ * Compiled kernels of one device. Pipelines are created asynchronously and once per (code,
+ * overrides); bind-group layouts once per signature, explicit so that every declared binding may
+ * be bound whether a variant reads it or not.
+ */
+export class PipelineCache {
+  readonly #device: Device;
+  readonly #modules = new Map<string, GPUShaderModule>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #pipelines = new Map<string, Promise<Pipeline>>();
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Pipelines compiled so far. */
+  get size(): number {
+    return this.#pipelines.size;
+  }
+
+  /**
+   * The pipeline of a kernel with override values; requests for the same one share one compile.
+   * @throws GpuError naming the kernel when the shader does not compile.
+   */
+  get(kernel: KernelSource, overrides: Readonly<Record<string, number>>): Promise<Pipeline> {
+    const key = `${JSON.stringify(overrides)}${kernel.code}`;
+    let pipeline = this.#pipelines.get(key);
+    if (!pipeline) {
+      pipeline = this.#compile(kernel, overrides);
+      this.#pipelines.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  /** Forgets everything; pipelines in use stay alive until their users drop them. */
+  clear(): void {
+    this.#pipelines.clear();
+    this.#layouts.clear();
+    this.#modules.clear();
+  }
+
+  async #compile(
+    kernel: KernelSource,
+    overrides: Readonly<Record<string, number>>,
+  ): Promise<Pipeline> {
+    const { gpu } = this.#device;
+    return this.#device.scoped(`kernel ${kernel.name}`, async () => {
+      let module = this.#modules.get(kernel.code);
+      if (!module) {
+        this.#device.counts.created++;
+        module = gpu.createShaderModule({ label: kernel.name, code: kernel.code });
+        this.#modules.set(kernel.code, module);
+      }
+      const layout = this.#layout(kernel);
+      this.#device.counts.created++;
+      const pipeline = await gpu.createComputePipelineAsync({
+        label: kernel.name,
+        layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: kernel.entryPoint, constants: overrides },
+      });
+      return { pipeline, layout };
+    });
+  }
+
+  #layout(kernel: KernelSource): GPUBindGroupLayout {
+    const entries: GPUBindGroupLayoutEntry[] = kernel.bindings.map(({ binding, access }) => ({
+      binding,
+      visibility: GPU_SHADER_STAGE_COMPUTE,
+      buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+    }));
+    if (kernel.uniforms) {
+      entries.push({
+        binding: kernel.uniforms.binding,
+        visibility: GPU_SHADER_STAGE_COMPUTE,
+        buffer: { type: "uniform" },
+      });
+    }
+    const key = entries.map((e) => `${e.binding}${e.buffer?.type}`).join();
+    let layout = this.#layouts.get(key);
+    if (!layout) {
+      layout = this.#device.gpu.createBindGroupLayout({ label: key, entries });
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+}
+
+// GPUShaderStage is not a global in every runtime (npm webgpu exports it instead).
+const GPU_SHADER_STAGE_COMPUTE = 0x4;

@@ -1,0 +1,148 @@
+import type { Dispatch, Target } from "../gpu/dispatch";
+import { type DType, type Shape, ShapeError, size, type TensorType } from "./shape";
+
+/** A symbolic value: one output of a node. It holds no numbers; an executable gives it a place. */
+export interface Tensor extends TensorType {
+  readonly node: Node;
+  /** Which of the node's outputs this is. */
+  readonly output: number;
+}
+
+/** One application of an op. Ids grow in the order of creation, which is a topological order. */
+export interface Node<A = unknown> {
+  readonly id: number;
+  readonly op: Op<A>;
+  readonly attrs: A;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+}
+
+/** Working storage of one op's own dispatches (split-K partials, …): f32, never seen by the graph. */
+export interface Scratch {
+  readonly scratch: true;
+  readonly elements: number;
+}
+
+/** What a dispatch of an op may bind. */
+export type Operand = Tensor | Scratch;
+
+/**
+ * Everything known about one op. Forward and gradient stand side by side, and an op without a
+ * gradient says so with `notDifferentiable`.
+ */
+export interface Op<A = unknown> {
+  readonly name: string;
+  /** The shape rule. @throws ShapeError naming the op and the shapes that disagree. */
+  shape(attrs: A, ...inputs: readonly TensorType[]): readonly TensorType[];
+  /**
+   * The kernels that compute a node, in order. The last one to bind an output writes all of it.
+   * Empty for sources and views.
+   */
+  dispatch(node: Node<A>, target: Target): readonly Dispatch<Operand>[];
+  /**
+   * Gradients of the inputs given those of the outputs (null: no gradient flows). Each may have
+   * any shape that the input broadcasts to: the driver sums it back.
+   */
+  gradient(node: Node<A>, dy: readonly (Tensor | null)[]): readonly (Tensor | null)[];
+  /**
+   * Elementwise ops alone: the WGSL expression of one output element; `args` are expressions of
+   * type `T` (f32 or vec4f alias), u32 and i32 inputs likewise. Literals are written `T(0.5)`.
+   */
+  expression?(attrs: A, args: readonly string[]): string;
+  /**
+   * True where the dispatch that writes output 0 passes each stored value through
+   * `fn epilogue(x: f32, i: u32) -> f32` (i = flat index in the output), declared as identity.
+   */
+  readonly epilogue?: boolean;
+  /** How outputs share the buffer of an input without a dispatch; see `views.ts` in ops. */
+  readonly alias?: Alias;
+  /** Output k is written over input `inPlace[k]`, whose old value is gone afterwards. */
+  readonly inPlace?: readonly number[];
+}
+
+/**
+ * - `reshape`: output 0 is input 0 with another shape.
+ * - `unpack`: each output is a range of input 0 (a slab).
+ * - `pack`: each input is placed at its range of output 0 (a slab), or copied there.
+ * Ranges start at multiples of 64 elements (256 bytes), as bindings must.
+ */
+export type Alias = "reshape" | "unpack" | "pack";
+
+let nextId = 0;
+
+/**
+ * Applies an op to tensors.
+ * @returns the node's outputs.
+ * @throws ShapeError from the op's shape rule, or where a size is not a positive integer.
+ */
+export function apply<A>(op: Op<A>, attrs: A, ...inputs: readonly Tensor[]): readonly Tensor[] {
+  const types = op.shape(attrs, ...inputs);
+  const outputs: Tensor[] = [];
+  const node: Node<A> = { id: nextId++, op, attrs, inputs, outputs };
+  for (const [output, { shape, dtype }] of types.entries()) {
+    if (
+      !shape.every((d) => Number.isSafeInteger(d) && d > 0) ||
+      !Number.isSafeInteger(size(shape))
+    ) {
+      throw new ShapeError(
+        `hyperloom: ${op.name}: output shape [${shape.join(", ")}] must consist of positive integers`,
+      );
+    }
+    outputs.push({ node, output, shape, dtype });
+  }
+  return outputs;
+}
+
+/** `apply` for an op with one output. */
+export function apply1<A>(op: Op<A>, attrs: A, ...inputs: readonly Tensor[]): Tensor {
+  const [y] = apply(op, attrs, ...inputs);
+  if (y === undefined) throw new Error(`internal: ${op.name} has no output`);
+  return y;
+}
+
+/** The i-th input of a node; `internal` error where it has none. */
+export function input<A>(node: Node<A>, i: number): Tensor {
+  const x = node.inputs[i];
+  if (x === undefined) throw new Error(`internal: ${node.op.name} has no input ${i}`);
+  return x;
+}
+
+/** The i-th output of a node; `internal` error where it has none. */
+export function output<A>(node: Node<A>, i: number): Tensor {
+  const y = node.outputs[i];
+  if (y === undefined) throw new Error(`internal: ${node.op.name} has no output ${i}`);
+  return y;
+}
+
+/** Working storage of `elements` f32 for the dispatches of one node. */
+export function scratch(elements: number): Scratch {
+  return { scratch: true, elements };
+}
+
+/** Raised when a gradient is asked of an op that has none. */
+export class GradientError extends Error {
+  override readonly name = "GradientError";
+}
+
+/** A gradient rule that refuses, with the reason: how an op says that it has none. */
+export function notDifferentiable(reason: string): (node: Node) => never {
+  return (node) => {
+    throw new GradientError(`hyperloom: ${node.op.name} has no gradient: ${reason}`);
+  };
+}
+
+/** @throws ShapeError unless `actual` is `expected`. */
+export function expectDType(op: string, name: string, actual: DType, expected: DType): void {
+  if (actual !== expected) {
+    throw new ShapeError(`hyperloom: ${op}: ${name} is ${actual}, must be ${expected}`);
+  }
+}
+
+/** @throws ShapeError unless `shape` has `rank` axes. */
+export function expectRank(op: string, name: string, shape: Shape, rank: number): void {
+  if (shape.length !== rank) {
+    throw new ShapeError(
+      `hyperloom: ${op}: ${name} has shape [${shape.join(", ")}] of rank ${shape.length}, must have rank ${rank}`,
+    );
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * hyperloom: hypernetworks, trained and run on WebGPU. This file is the public surface: re-exports
+ * only.
+ */
+export { type Device, type DeviceOptions, requestDevice, useDevice } from "./gpu/device";
+export * from "./gpu/errors";
+export type { KernelSource } from "./gpu/kernel-source";
+export {
+  apply,
+  apply1,
+  GradientError,
+  notDifferentiable,
+  type Op,
+  type Tensor,
+} from "./graph/node";
+export { type DType, type Shape, ShapeError } from "./graph/shape";
+export * from "./hyper/hyper";
+export * from "./hyper/hyper-cnn";
+export * from "./hyper/static";
+export * from "./nn/cnn";
+export * from "./nn/dense";
+export * from "./nn/init";
+export * from "./nn/losses";
+export { type Context, type Module, module, type ParamSpec, type Values } from "./nn/module";
+export { countParameters, slabsOf } from "./nn/slabs";
+export * from "./ops/elementwise";
+export { constant, type HostArray, placeholder, type Variable } from "./ops/sources";
+export { reshape } from "./ops/views";
+export * from "./optim/optimizer";
+export * from "./optim/schedule";
+export {
+  compile,
+  type CompileOptions,
+  type Executable,
+  type ExecutableStats,
+  type Outputs,
+  type Program,
+} from "./schedule/executable";
+export { gradient } from "./schedule/gradient";
+export { Variables } from "./schedule/variables";
+export * from "./train/programs";

@@ -1,0 +1,170 @@
+import { conv2dKernelGradientSum } from "../../shaders/conv2d_kernel_gradient_sum.wgsl";
+import { conv2dKernelGradientTile } from "../../shaders/conv2d_kernel_gradient_tile.wgsl";
+import { conv2dTile } from "../../shaders/conv2d_tile.wgsl";
+import { type Dispatch, dispatch, linearGrid } from "../gpu/dispatch";
+import { type Operand, scratch } from "../graph/node";
+import { area, type ConvGeometry, flopsOf, kernelElements, type Pair } from "./conv2d-geometry";
+
+/** The dispatches of y = x ∗ kernel. */
+export function tileForward(
+  g: ConvGeometry,
+  { x, kernel, y }: Readonly<Record<"x" | "kernel" | "y", Operand>>,
+): readonly Dispatch<Operand>[] {
+  const taps = area(g.kernel);
+  return [
+    tile(g, { source: x, kernel, result: y }, g.channelsOut, g.channelsIn, g.image, g.result, {
+      step_h: g.stride[0],
+      step_w: g.stride[1],
+      sign: 1,
+      offset_h: -g.pad[0],
+      offset_w: -g.pad[1],
+      divisor_h: 1,
+      divisor_w: 1,
+      kernel_row: g.channelsIn * taps,
+      kernel_channel: taps,
+    }),
+  ];
+}
+
+/** The dispatches of dx from dy and the kernel. */
+export function tileInputGradient(
+  g: ConvGeometry,
+  { dy, kernel, dx }: Readonly<Record<"dy" | "kernel" | "dx", Operand>>,
+): readonly Dispatch<Operand>[] {
+  const taps = area(g.kernel);
+  return [
+    tile(g, { source: dy, kernel, result: dx }, g.channelsIn, g.channelsOut, g.result, g.image, {
+      step_h: 1,
+      step_w: 1,
+      sign: -1,
+      offset_h: g.pad[0],
+      offset_w: g.pad[1],
+      divisor_h: g.stride[0],
+      divisor_w: g.stride[1],
+      kernel_row: taps,
+      kernel_channel: g.channelsIn * taps,
+    }),
+  ];
+}
+
+interface Walk {
+  readonly step_h: number;
+  readonly step_w: number;
+  readonly sign: number;
+  readonly offset_h: number;
+  readonly offset_w: number;
+  readonly divisor_h: number;
+  readonly divisor_w: number;
+  readonly kernel_row: number;
+  readonly kernel_channel: number;
+}
+
+function tile(
+  g: ConvGeometry,
+  bind: Readonly<Record<"source" | "kernel" | "result", Operand>>,
+  rows: number,
+  channels: number,
+  source: Pair,
+  result: Pair,
+  walk: Walk,
+): Dispatch<Operand> {
+  const [threadsM, threadsN] = threadsFor(rows);
+  const groups = g.perSample ? g.samples : 1;
+  const samplesPerGroup = g.samples / groups;
+  const tiles = Math.ceil((samplesPerGroup * area(result)) / (4 * threadsN));
+  const [x, y] = linearGrid(groups * tiles);
+  return dispatch(conv2dTile, {
+    bind,
+    uniforms: {
+      groups,
+      samples_per_group: samplesPerGroup,
+      rows,
+      channels,
+      source_h: source[0],
+      source_w: source[1],
+      result_h: result[0],
+      result_w: result[1],
+      ...walk,
+      kernel_group: kernelElements(g),
+      tiles,
+    },
+    overrides: {
+      THREADS_M: threadsM,
+      THREADS_N: threadsN,
+      KERNEL_H: g.kernel[0],
+      KERNEL_W: g.kernel[1],
+    },
+    grid: [x, y, Math.ceil(rows / (4 * threadsM))],
+    flops: flopsOf(g),
+  });
+}
+
+/** Threads of a workgroup tile along rows (channels) and columns; few channels get wide tiles. */
+function threadsFor(rows: number): Pair {
+  if (rows <= 16) return [4, 32];
+  return rows <= 32 ? [8, 16] : [16, 16];
+}
+
+/** The dispatches of dkernel from x and dy. */
+export function tileKernelGradient(
+  g: ConvGeometry,
+  { x, dy, dkernel }: Readonly<Record<"x" | "dy" | "dkernel", Operand>>,
+): readonly Dispatch<Operand>[] {
+  const [threadsM, threadsN] = threadsFor(g.channelsOut);
+  const groups = g.perSample ? g.samples : 1;
+  const groupPixels = (g.samples / groups) * area(g.result);
+  const columns = g.channelsIn * area(g.kernel);
+  const tiles = Math.ceil(g.channelsOut / (4 * threadsM)) * Math.ceil(columns / (4 * threadsN));
+  const elements = g.channelsOut * columns;
+  const wanted = Math.ceil(256 / (tiles * groups));
+  const partPixels = Math.max(256, Math.ceil(groupPixels / wanted / 16) * 16);
+  const parts = Math.ceil(groupPixels / partPixels);
+  const partial = parts === 1 ? dkernel : scratch(groups * parts * elements);
+  const [gridX, gridY] = linearGrid(groups * parts);
+  const product = dispatch(conv2dKernelGradientTile, {
+    bind: { x, dy, partial },
+    uniforms: {
+      slices: parts * groups,
+      groups,
+      part_pixels: partPixels,
+      group_pixels: groupPixels,
+      samples_per_group: g.samples / groups,
+      rows: g.channelsOut,
+      channels: g.channelsIn,
+      image_h: g.image[0],
+      image_w: g.image[1],
+      result_h: g.result[0],
+      result_w: g.result[1],
+      stride_h: g.stride[0],
+      stride_w: g.stride[1],
+      pad_h: g.pad[0],
+      pad_w: g.pad[1],
+    },
+    overrides: {
+      THREADS_M: threadsM,
+      THREADS_N: threadsN,
+      KERNEL_H: g.kernel[0],
+      KERNEL_W: g.kernel[1],
+    },
+    grid: [gridX, gridY, tiles],
+    flops: flopsOf(g),
+  });
+  if (parts === 1) return [product];
+  return [product, addParts(partial, dkernel, parts, groups * elements)];
+}
+
+/** Adds `parts` partial results of `elements` values each. */
+export function addParts(
+  partial: Operand,
+  dkernel: Operand,
+  parts: number,
+  elements: number,
+): Dispatch<Operand> {
+  const [x, y] = linearGrid(Math.ceil(elements / 64));
+  return dispatch(conv2dKernelGradientSum, {
+    bind: { partial, dkernel },
+    uniforms: { parts, elements },
+    grid: [x, y, 1],
+    flops: parts * elements,
+  });
+}

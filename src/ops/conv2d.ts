@@ -1,0 +1,313 @@
+import {
+  apply1,
+  expectDType,
+  expectRank,
+  input,
+  type Op,
+  output,
+  type Tensor,
+} from "../graph/node";
+import { type Shape, ShapeError, show, type TensorType } from "../graph/shape";
+import { directForward, directInputGradient, directKernelGradient } from "./conv2d-direct";
+import type { ConvGeometry, Pair } from "./conv2d-geometry";
+import { tileForward, tileInputGradient, tileKernelGradient } from "./conv2d-tile";
+
+/** Zero rows and columns around an image. */
+export interface Pads {
+  readonly top: number;
+  readonly bottom: number;
+  readonly left: number;
+  readonly right: number;
+}
+
+/**
+ * - `"valid"`: none.
+ * - `"symmetric"`: floor((f - 1) / 2) on each side; for odd f and stride 1 the size stays.
+ * - `"same-tensorflow"`: as much as ceil(size / stride) outputs need, the odd one after the image.
+ */
+export type Padding = Pads | "valid" | "symmetric" | "same-tensorflow";
+
+/** How a convolution steps over its image. */
+export interface Conv2dOptions {
+  /** Of rows and columns; one number for both; default 1. */
+  readonly stride?: number | Pair;
+  /** Default "valid". */
+  readonly padding?: Padding;
+}
+
+/** What all three ops are told. */
+export interface Conv2dAttrs {
+  readonly stride: Pair;
+  readonly padding: Pads;
+}
+
+/** Padding in numbers; `image`, `kernel` and `stride` are [rows, columns]. */
+export function resolvePadding(padding: Padding, image: Pair, kernel: Pair, stride: Pair): Pads {
+  if (typeof padding === "object") return padding;
+  const [vertical, horizontal] = ([0, 1] as const).map((axis) => {
+    const f = kernel[axis];
+    if (padding === "valid") return [0, 0] as const;
+    if (padding === "symmetric") return [Math.floor((f - 1) / 2), Math.floor((f - 1) / 2)] as const;
+    const outputs = Math.ceil(image[axis] / stride[axis]);
+    const total = Math.max(0, (outputs - 1) * stride[axis] + f - image[axis]);
+    return [Math.floor(total / 2), Math.ceil(total / 2)] as const;
+  }) as [Pair, Pair];
+  return { top: vertical[0], bottom: vertical[1], left: horizontal[0], right: horizontal[1] };
+}
+
+/** [n, c, h, w] of an image or a signal. */
+function four(
+  op: string,
+  name: string,
+  { shape, dtype }: TensorType,
+): [number, number, number, number] {
+  expectDType(op, name, dtype, "f32");
+  expectRank(op, name, shape, 4);
+  return shape as unknown as [number, number, number, number];
+}
+
+function checkAttrs(op: string, { stride, padding }: Conv2dAttrs): void {
+  if (!stride.every((s) => Number.isSafeInteger(s) && s > 0)) {
+    throw new ShapeError(
+      `hyperloom: ${op}: stride ${show(stride)} must consist of positive integers`,
+    );
+  }
+  const { top, bottom, left, right } = padding;
+  if (![top, bottom, left, right].every((p) => Number.isSafeInteger(p) && p >= 0)) {
+    throw new ShapeError(
+      `hyperloom: ${op}: padding ${show([top, bottom, left, right])} (top, bottom, left, right) ` +
+        "must consist of integers from 0 on",
+    );
+  }
+}
+
+/** Rows and columns of a result. @throws ShapeError where the kernel exceeds the padded image. */
+function resultSize(op: string, { stride, padding }: Conv2dAttrs, image: Pair, kernel: Pair): Pair {
+  const padded: Pair = [
+    image[0] + padding.top + padding.bottom,
+    image[1] + padding.left + padding.right,
+  ];
+  if (kernel[0] > padded[0] || kernel[1] > padded[1]) {
+    throw new ShapeError(
+      `hyperloom: ${op}: kernel of ${kernel.join(" × ")} exceeds the padded image of ` +
+        `${padded.join(" × ")}; add padding or take a smaller kernel`,
+    );
+  }
+  return [
+    Math.floor((padded[0] - kernel[0]) / stride[0]) + 1,
+    Math.floor((padded[1] - kernel[1]) / stride[1]) + 1,
+  ];
+}
+
+/** The last four sizes of a kernel; with five, the first must be the batch. */
+function kernelSizes(op: string, { shape, dtype }: TensorType, samples: number): readonly number[] {
+  expectDType(op, "kernel", dtype, "f32");
+  if (shape.length === 4) return shape;
+  expectRank(op, "per-sample kernel", shape, 5);
+  if (shape[0] !== samples) {
+    throw new ShapeError(
+      `hyperloom: ${op}: per-sample kernel ${show(shape)} is for ${shape[0]} samples, the batch has ` +
+        `${samples}; make them equal or share a kernel of rank 4`,
+    );
+  }
+  return shape.slice(1);
+}
+
+function expectChannels(
+  op: string,
+  what: string,
+  actual: number,
+  shape: Shape,
+  wanted: number,
+): void {
+  if (actual !== wanted) {
+    throw new ShapeError(
+      `hyperloom: ${op}: kernel ${show(shape)} has ${wanted} ${what} channels where the tensor has ` +
+        `${actual}; make them equal`,
+    );
+  }
+}
+
+/** The sizes of a convolution from its three tensors, whichever of them a node makes. */
+function geometry(attrs: Conv2dAttrs, x: Tensor, kernel: Tensor, y: Tensor): ConvGeometry {
+  const [samples, channelsIn, imageH, imageW] = four("conv2d", "x", x);
+  const [, channelsOut, resultH, resultW] = four("conv2d", "y", y);
+  const [kernelH, kernelW] = kernel.shape.slice(-2) as [number, number];
+  return {
+    samples,
+    channelsIn,
+    channelsOut,
+    image: [imageH, imageW],
+    result: [resultH, resultW],
+    kernel: [kernelH, kernelW],
+    stride: attrs.stride,
+    pad: [attrs.padding.top, attrs.padding.left],
+    perSample: kernel.shape.length === 5,
+  };
+}
+
+/**
+ * Convolution as networks mean it (cross-correlation):
+ * y[n, o, i, j] = Σ_{c, r, s} k[o, c, r, s] · x[n, c, i·stride_h + r - top, j·stride_w + s - left].
+ * Inputs: x [N, C_in, H, W]; kernel [C_out, C_in, f_h, f_w], or [N, C_out, C_in, f_h, f_w] with one
+ * kernel a sample. Output [N, C_out, H', W'].
+ */
+export const conv2dOp: Op<Conv2dAttrs> = {
+  name: "conv2d",
+  epilogue: true,
+  shape(attrs, x, kernel) {
+    const [samples, channels, ...image] = four("conv2d", "x", x as TensorType);
+    const { shape } = kernel as TensorType;
+    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(
+      "conv2d",
+      kernel as TensorType,
+      samples,
+    );
+    expectChannels("conv2d", "input", channels, shape, into);
+    checkAttrs("conv2d", attrs);
+    return [
+      { shape: [samples, out, ...resultSize("conv2d", attrs, image, [fh, fw])], dtype: "f32" },
+    ];
+  },
+  dispatch(node, target) {
+    const [x, kernel, y] = [input(node, 0), input(node, 1), output(node, 0)];
+    const make = target.adapter === "gpu" ? tileForward : directForward;
+    return make(geometry(node.attrs, x, kernel, y), { x, kernel, y });
+  },
+  gradient(node, [dy]) {
+    const [x, kernel] = [input(node, 0), input(node, 1)];
+    return dy
+      ? [
+          inputGradient(node.attrs, x.shape, dy, kernel),
+          kernelGradient(node.attrs, kernel.shape, x, dy),
+        ]
+      : [null, null];
+  },
+};
+
+/** What the input gradient cannot see from dy and the kernel: rows and columns of the image. */
+export interface InputGradientAttrs extends Conv2dAttrs {
+  readonly image: Pair;
+}
+
+/**
+ * The gradient of `conv2d` in x (a transposed convolution): dx[n, c, h, w] = Σ k[o, c, r, s] ·
+ * dy[n, o, i, j] over all o and all (r, i), (s, j) with i·stride_h + r - top = h, likewise w.
+ * Inputs: dy [N, C_out, H', W'], kernel as in `conv2d`. Output [N, C_in, H, W].
+ */
+export const conv2dInputGradientOp: Op<InputGradientAttrs> = {
+  name: "conv2d input gradient",
+  epilogue: true,
+  shape(attrs, dy, kernel) {
+    const name = "conv2d input gradient";
+    const [samples, channels, ...signal] = four(name, "dy", dy as TensorType);
+    const { shape } = kernel as TensorType;
+    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(name, kernel as TensorType, samples);
+    expectChannels(name, "output", channels, shape, out);
+    checkAttrs(name, attrs);
+    expectSignal(name, signal, resultSize(name, attrs, attrs.image, [fh, fw]));
+    return [{ shape: [samples, into, ...attrs.image], dtype: "f32" }];
+  },
+  dispatch(node, target) {
+    const [dy, kernel, dx] = [input(node, 0), input(node, 1), output(node, 0)];
+    const make = target.adapter === "gpu" ? tileInputGradient : directInputGradient;
+    return make(geometry(node.attrs, dx, kernel, dy), { dy, kernel, dx });
+  },
+  gradient(node, [g]) {
+    const [dy, kernel] = [input(node, 0), input(node, 1)];
+    return g
+      ? [apply1(conv2dOp, node.attrs, g, kernel), kernelGradient(node.attrs, kernel.shape, g, dy)]
+      : [null, null];
+  },
+};
+
+/** The kernel whose gradient is meant: its shape, with the batch in front if it is per sample. */
+export interface KernelGradientAttrs extends Conv2dAttrs {
+  readonly kernel: Shape;
+}
+
+/**
+ * The gradient of `conv2d` in its kernel: dk[o, c, r, s] = Σ_{n, i, j} dy[n, o, i, j] ·
+ * x[n, c, i·stride_h + r - top, j·stride_w + s - left]; per-sample kernels are not summed over n.
+ * Inputs: x [N, C_in, H, W], dy [N, C_out, H', W']. Output: the kernel's shape. The sum runs in a
+ * fixed order.
+ */
+export const conv2dKernelGradientOp: Op<KernelGradientAttrs> = {
+  name: "conv2d kernel gradient",
+  shape(attrs, x, dy) {
+    const name = "conv2d kernel gradient";
+    const [samples, channelsIn, ...image] = four(name, "x", x as TensorType);
+    const [signals, channelsOut, ...signal] = four(name, "dy", dy as TensorType);
+    const kernel: TensorType = { shape: attrs.kernel, dtype: "f32" };
+    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(name, kernel, samples);
+    if (samples !== signals) {
+      throw new ShapeError(
+        `hyperloom: ${name}: x has ${samples} samples, dy ${signals}; make them equal`,
+      );
+    }
+    expectChannels(name, "input", channelsIn, attrs.kernel, into);
+    expectChannels(name, "output", channelsOut, attrs.kernel, out);
+    checkAttrs(name, attrs);
+    expectSignal(name, signal, resultSize(name, attrs, image, [fh, fw]));
+    return [kernel];
+  },
+  dispatch(node, target) {
+    const [x, dy, dkernel] = [input(node, 0), input(node, 1), output(node, 0)];
+    const make = target.adapter === "gpu" ? tileKernelGradient : directKernelGradient;
+    return make(geometry(node.attrs, x, dkernel, dy), { x, dy, dkernel });
+  },
+  gradient(node, [g]) {
+    const [x, dy] = [input(node, 0), input(node, 1)];
+    return g
+      ? [inputGradient(node.attrs, x.shape, dy, g), apply1(conv2dOp, node.attrs, x, g)]
+      : [null, null];
+  },
+};
+
+function expectSignal(op: string, actual: readonly number[], wanted: Pair): void {
+  if (actual[0] !== wanted[0] || actual[1] !== wanted[1]) {
+    throw new ShapeError(
+      `hyperloom: ${op}: dy is ${actual.join(" × ")} where image, kernel, stride and padding make ` +
+        `${wanted.join(" × ")}`,
+    );
+  }
+}
+
+function inputGradient(
+  { stride, padding }: Conv2dAttrs,
+  x: Shape,
+  dy: Tensor,
+  kernel: Tensor,
+): Tensor {
+  const image = x.slice(-2) as unknown as Pair;
+  return apply1(conv2dInputGradientOp, { stride, padding, image }, dy, kernel);
+}
+
+function kernelGradient(
+  { stride, padding }: Conv2dAttrs,
+  kernel: Shape,
+  x: Tensor,
+  dy: Tensor,
+): Tensor {
+  return apply1(conv2dKernelGradientOp, { stride, padding, kernel }, x, dy);
+}
+
+/**
+ * Convolves images with a kernel; shapes and equation at `conv2dOp`.
+ * @param x [N, C_in, H, W].
+ * @param kernel [C_out, C_in, f_h, f_w], or [N, C_out, C_in, f_h, f_w] for a kernel a sample.
+ * @returns [N, C_out, floor((H + top + bottom - f_h) / stride_h) + 1, likewise columns].
+ * @throws ShapeError where channels or samples disagree or the kernel exceeds the padded image.
+ */
+export function conv2d(x: Tensor, kernel: Tensor, options: Conv2dOptions = {}): Tensor {
+  const { stride = 1, padding = "valid" } = options;
+  const steps: Pair = typeof stride === "number" ? [stride, stride] : stride;
+  const image = x.shape.slice(-2) as unknown as Pair;
+  const taps = kernel.shape.slice(-2) as unknown as Pair;
+  return apply1(
+    conv2dOp,
+    { stride: steps, padding: resolvePadding(padding, image, taps, steps) },
+    x,
+    kernel,
+  );
+}

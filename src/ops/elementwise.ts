@@ -1,0 +1,280 @@
+import { apply1, input, notDifferentiable, type Op, output, type Tensor } from "../graph/node";
+import { broadcast, type DType, type Shape, ShapeError, type TensorType } from "../graph/shape";
+
+/**
+ * Elementwise ops. Each record is its scalar expression in WGSL and its derivative; the scheduler
+ * writes one kernel for a whole chain of them, or folds the chain into the kernel that makes its
+ * input. In expressions `T` is f32 or vec4f, `B` bool or vec4<bool>; functions named `safe_*` and
+ * `is_nan` stand in `elementwise-prelude.ts` of schedule. NaN goes through every one of them.
+ */
+type Expression = (...x: readonly string[]) => string;
+type Rule = (y: Tensor, dy: Tensor, ...x: readonly Tensor[]) => readonly (Tensor | null)[];
+
+function joinTypes(name: string, inputs: readonly TensorType[]): TensorType {
+  let { shape, dtype } = inputs[0] as TensorType;
+  for (const x of inputs.slice(1)) {
+    shape = broadcast(name, shape, x.shape);
+    if (x.dtype !== dtype) {
+      throw new ShapeError(
+        `hyperloom: ${name}: dtypes ${dtype} and ${x.dtype} differ; cast one of them`,
+      );
+    }
+    dtype = x.dtype;
+  }
+  return { shape, dtype };
+}
+
+function elementwise(name: string, expression: Expression, rule: Rule, result?: DType): Op<null> {
+  return {
+    name,
+    shape(_, ...inputs) {
+      const { shape, dtype } = joinTypes(name, inputs);
+      return [{ shape, dtype: result ?? dtype }];
+    },
+    dispatch: () => [],
+    gradient: (node, [dy]) =>
+      dy ? rule(output(node, 0), dy, ...node.inputs) : node.inputs.map(() => null),
+    expression: (_, args) => expression(...args),
+  };
+}
+
+function comparison(name: string, operator: string): Op<null> {
+  return {
+    ...elementwise(
+      name,
+      (a, b) => `select(T(0.0), T(1.0), ${a} ${operator} ${b})`,
+      () => [],
+      "f32",
+    ),
+    gradient: notDifferentiable("a comparison is constant almost everywhere; use where()"),
+  };
+}
+
+/** A number where a tensor is expected becomes a scalar constant inside the expression. */
+export type TensorOrNumber = Tensor | number;
+
+/** One number, broadcast at no cost: it is written into the kernels that read it. */
+export const fillOp: Op<{ value: number; shape: Shape }> = {
+  name: "fill",
+  shape: ({ shape }) => [{ shape, dtype: "f32" }],
+  dispatch: () => [],
+  gradient: () => [],
+  expression: ({ value }) => literal(value),
+};
+
+/** A WGSL f32 literal of type T, exact for every f32, infinities and NaN included. */
+function literal(value: number): string {
+  const f = Math.fround(value);
+  if (Number.isFinite(f)) return `T(${/[.e]/.test(String(f)) ? f : `${f}.0`})`;
+  return Number.isNaN(f) ? "not_a_number()" : `${f < 0 ? "-" : ""}infinity()`;
+}
+
+/** A tensor that is `value` everywhere. */
+export function fill(value: number, shape: Shape = []): Tensor {
+  return apply1(fillOp, { value, shape });
+}
+
+function tensor(x: TensorOrNumber): Tensor {
+  return typeof x === "number" ? fill(x) : x;
+}
+
+export const addOp = elementwise(
+  "add",
+  (a, b) => `(${a} + ${b})`,
+  (_, dy) => [dy, dy],
+);
+export const subOp = elementwise(
+  "sub",
+  (a, b) => `(${a} - ${b})`,
+  (_, dy) => [dy, neg(dy)],
+);
+export const mulOp = elementwise(
+  "mul",
+  (a, b) => `(${a} * ${b})`,
+  (_, dy, a, b) => [mul(dy, b as Tensor), mul(dy, a as Tensor)],
+);
+export const divOp = elementwise(
+  "div",
+  (a, b) => `(${a} / ${b})`,
+  (y, dy, _a, b) => [div(dy, b as Tensor), neg(mul(dy, div(y, b as Tensor)))],
+);
+/** The larger of two; where they are equal the gradient goes to the first. */
+export const maximumOp = elementwise(
+  "maximum",
+  (a, b) => `safe_max(${a}, ${b})`,
+  (_, dy, a, b) => [
+    where(greaterEqual(a as Tensor, b as Tensor), dy, 0),
+    where(greaterEqual(a as Tensor, b as Tensor), 0, dy),
+  ],
+);
+/** The smaller of two; where they are equal the gradient goes to the first. */
+export const minimumOp = elementwise(
+  "minimum",
+  (a, b) => `safe_min(${a}, ${b})`,
+  (_, dy, a, b) => [
+    where(lessEqual(a as Tensor, b as Tensor), dy, 0),
+    where(lessEqual(a as Tensor, b as Tensor), 0, dy),
+  ],
+);
+export const negOp = elementwise(
+  "neg",
+  (x) => `(-${x})`,
+  (_, dy) => [neg(dy)],
+);
+export const absOp = elementwise(
+  "abs",
+  (x) => `abs(${x})`,
+  (_, dy, x) => [where(less(x as Tensor, 0), neg(dy), dy)],
+);
+export const expOp = elementwise(
+  "exp",
+  (x) => `exp(${x})`,
+  (y, dy) => [mul(dy, y)],
+);
+export const logOp = elementwise(
+  "log",
+  (x) => `log(${x})`,
+  (_, dy, x) => [div(dy, x as Tensor)],
+);
+export const sqrtOp = elementwise(
+  "sqrt",
+  (x) => `sqrt(${x})`,
+  (y, dy) => [div(mul(dy, 0.5), y)],
+);
+export const rsqrtOp = elementwise(
+  "rsqrt",
+  (x) => `inverseSqrt(${x})`,
+  (y, dy) => [mul(mul(dy, -0.5), mul(y, mul(y, y)))],
+);
+export const squareOp = elementwise(
+  "square",
+  (x) => `(${x} * ${x})`,
+  (_, dy, x) => [mul(dy, mul(x as Tensor, 2))],
+);
+export const sinOp = elementwise(
+  "sin",
+  (x) => `sin(${x})`,
+  (_, dy, x) => [mul(dy, cos(x as Tensor))],
+);
+export const cosOp = elementwise(
+  "cos",
+  (x) => `cos(${x})`,
+  (_, dy, x) => [neg(mul(dy, sin(x as Tensor)))],
+);
+/** max(x, 0); the gradient at 0 is 0, read off the output. */
+export const reluOp = elementwise(
+  "relu",
+  (x) => `select(${x}, T(0.0), ${x} < T(0.0))`,
+  (y, dy) => [where(greater(y, 0), dy, 0)],
+);
+export const sigmoidOp = elementwise(
+  "sigmoid",
+  (x) => `safe_sigmoid(${x})`,
+  (y, dy) => [mul(dy, mul(y, sub(1, y)))],
+);
+export const tanhOp = elementwise(
+  "tanh",
+  (x) => `safe_tanh(${x})`,
+  (y, dy) => [mul(dy, sub(1, mul(y, y)))],
+);
+/** log(1 + exp(x)) without overflow. */
+export const softplusOp = elementwise(
+  "softplus",
+  (x) => `safe_softplus(${x})`,
+  (_, dy, x) => [mul(dy, sigmoid(x as Tensor))],
+);
+
+export const equalOp = comparison("equal", "==");
+export const notEqualOp = comparison("not_equal", "!=");
+export const lessOp = comparison("less", "<");
+export const lessEqualOp = comparison("less_equal", "<=");
+export const greaterOp = comparison("greater", ">");
+export const greaterEqualOp = comparison("greater_equal", ">=");
+
+/** a where the mask is not 0, b elsewhere. */
+export const whereOp = elementwise(
+  "where",
+  (m, a, b) => `select(${b}, ${a}, ${m} != T(0.0))`,
+  (_, dy, m) => [null, where(m as Tensor, dy, 0), where(m as Tensor, 0, dy)],
+);
+
+/** Element type conversion by value; towards f32 or between the integers. */
+export const castOp: Op<{ dtype: DType }> = {
+  name: "cast",
+  shape: ({ dtype }, x) => [{ shape: (x as TensorType).shape, dtype }],
+  dispatch: () => [],
+  gradient: (node, [dy]) => [
+    dy && input(node, 0).dtype === "f32" && node.attrs.dtype === "f32" ? dy : null,
+  ],
+  expression: ({ dtype }, [x]) => `${{ f32: "T", i32: "I", u32: "U" }[dtype]}(${x})`,
+};
+
+const unary =
+  (op: Op<null>) =>
+  (x: TensorOrNumber): Tensor =>
+    apply1(op, null, tensor(x));
+const binary =
+  (op: Op<null>) =>
+  (a: TensorOrNumber, b: TensorOrNumber): Tensor =>
+    apply1(op, null, tensor(a), tensor(b));
+
+/** a + b with NumPy broadcasting, as for every function of two tensors here. */
+export const add = binary(addOp);
+/** a - b. */
+export const sub = binary(subOp);
+/** a · b, element by element. */
+export const mul = binary(mulOp);
+/** a / b. */
+export const div = binary(divOp);
+/** The larger of a and b. */
+export const maximum = binary(maximumOp);
+/** The smaller of a and b. */
+export const minimum = binary(minimumOp);
+/** -x. */
+export const neg = unary(negOp);
+/** |x|. */
+export const abs = unary(absOp);
+/** e to the x. */
+export const exp = unary(expOp);
+/** The natural logarithm. */
+export const log = unary(logOp);
+/** The square root. */
+export const sqrt = unary(sqrtOp);
+/** 1 / sqrt(x). */
+export const rsqrt = unary(rsqrtOp);
+/** x². */
+export const square = unary(squareOp);
+/** The sine; adapters may be off by 2e-4 for |x| up to 10. */
+export const sin = unary(sinOp);
+/** The cosine; see `sin`. */
+export const cos = unary(cosOp);
+/** max(x, 0). */
+export const relu = unary(reluOp);
+/** 1 / (1 + exp(-x)), without overflow. */
+export const sigmoid = unary(sigmoidOp);
+/** The hyperbolic tangent, right for any x. */
+export const tanh = unary(tanhOp);
+/** log(1 + exp(x)). */
+export const softplus = unary(softplusOp);
+/** 1 where a = b, else 0. */
+export const equalTo = binary(equalOp);
+/** 1 where a ≠ b, else 0. */
+export const notEqual = binary(notEqualOp);
+/** 1 where a < b, else 0. */
+export const less = binary(lessOp);
+/** 1 where a ≤ b, else 0. */
+export const lessEqual = binary(lessEqualOp);
+/** 1 where a > b, else 0. */
+export const greater = binary(greaterOp);
+/** 1 where a ≥ b, else 0. */
+export const greaterEqual = binary(greaterEqualOp);
+
+/** a where mask is not 0, b elsewhere; all three broadcast. */
+export function where(mask: TensorOrNumber, a: TensorOrNumber, b: TensorOrNumber): Tensor {
+  return apply1(whereOp, null, tensor(mask), tensor(a), tensor(b));
+}
+
+/** x converted to another dtype by value. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : apply1(castOp, { dtype }, x);
+}

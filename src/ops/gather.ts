@@ -1,0 +1,96 @@
+import { gather as gatherKernel } from "../../shaders/gather.wgsl";
+import { scatterAdd as scatterAddKernel } from "../../shaders/scatter_add.wgsl";
+import { dispatch, linearGrid } from "../gpu/dispatch";
+import { apply1, expectDType, input, type Op, output, type Tensor } from "../graph/node";
+import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+
+const WORKGROUP = 64;
+/** Columns of a row that one invocation of scatter_add.wgsl owns. */
+const SCATTER_COLUMNS = 16;
+
+/** A word that shows that an index was wrong: NaN, or an integer that is no class and no index. */
+const INVALID = { f32: 0x7fc00000, i32: 0xffffffff, u32: 0xffffffff } as const;
+
+function expectIndices(op: string, indices: TensorType): void {
+  if (indices.dtype === "f32") {
+    throw new ShapeError(`hyperloom: ${op}: indices are f32, must be u32 or i32; cast them`);
+  }
+}
+
+/** From (table, indices) the rows table[indices]; see `gather`. */
+export const gatherOp: Op<null> = {
+  name: "gather",
+  shape(_, table, indices) {
+    const [t, i] = [table as TensorType, indices as TensorType];
+    expectIndices("gather", i);
+    if (t.shape.length === 0) throw new ShapeError("hyperloom: gather: table is a scalar, has no rows");
+    return [{ shape: [...i.shape, ...t.shape.slice(1)], dtype: t.dtype }];
+  },
+  dispatch(node) {
+    const [table, indices, y] = [input(node, 0), input(node, 1), output(node, 0)];
+    const entries = table.shape[0] as number;
+    const elements = size(y.shape);
+    return [
+      dispatch(gatherKernel, {
+        bind: { table, indices, y },
+        uniforms: {
+          elements,
+          entries,
+          width: size(table.shape) / entries,
+          invalid: INVALID[table.dtype],
+        },
+        grid: linearGrid(elements / WORKGROUP),
+        flops: elements,
+      }),
+    ];
+  },
+  gradient(node, [dy]) {
+    const { shape, dtype } = input(node, 0);
+    if (!dy || dtype !== "f32") return [null, null];
+    return [apply1(scatterAddOp, { shape }, dy, input(node, 1)), null];
+  },
+};
+
+/** From (dy, indices) a table of `shape`: row v is the sum of dy over the positions with index v. */
+export const scatterAddOp: Op<{ readonly shape: Shape }> = {
+  name: "scatter_add",
+  shape({ shape }, dy, indices) {
+    const [d, i] = [dy as TensorType, indices as TensorType];
+    expectDType("scatter_add", "dy", d.dtype, "f32");
+    expectIndices("scatter_add", i);
+    const expected = [...i.shape, ...shape.slice(1)];
+    if (!equal(d.shape, expected)) {
+      throw new ShapeError(
+        `hyperloom: scatter_add: dy is ${show(d.shape)}, must be ${show(expected)} for indices ` +
+          `${show(i.shape)} into ${show(shape)}`,
+      );
+    }
+    return [{ shape, dtype: "f32" }];
+  },
+  dispatch(node) {
+    const [dy, indices, dtable] = [input(node, 0), input(node, 1), output(node, 0)];
+    const entries = dtable.shape[0] as number;
+    const width = size(dtable.shape) / entries;
+    const blocks = Math.ceil(width / SCATTER_COLUMNS);
+    const count = size(indices.shape);
+    return [
+      dispatch(scatterAddKernel, {
+        bind: { dy, indices, dtable },
+        uniforms: { count, entries, width, blocks },
+        grid: linearGrid((entries * blocks) / WORKGROUP),
+        flops: count * (width + entries * blocks),
+      }),
+    ];
+  },
+  gradient: (node, [ddtable]) => [ddtable ? gather(ddtable, input(node, 1)) : null, null],
+};
+
+/**
+ * Rows of a table: table [V, ...D] and indices (u32 or i32, any shape) give [...indices, ...D].
+ * An index outside 0..V-1 gives a row of NaN (integers: all bits 1), on every adapter. The
+ * gradient adds up the rows of equal index in their order, deterministically.
+ * @throws ShapeError where the indices are f32 or the table is a scalar.
+ */
+export function gather(table: Tensor, indices: Tensor): Tensor {
+  return apply1(gatherOp, null, table, indices);
+}

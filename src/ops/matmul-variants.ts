@@ -1,0 +1,224 @@
+import { matmulPack } from "../../shaders/matmul_pack.wgsl";
+import { matmulRegister } from "../../shaders/matmul_register.wgsl";
+import { matmulSmall } from "../../shaders/matmul_small.wgsl";
+import { matmulTile } from "../../shaders/matmul_tile.wgsl";
+import { type Dispatch, dispatch, linearGrid, type Target } from "../gpu/dispatch";
+import { type Operand, scratch } from "../graph/node";
+import { sumRows } from "./reduce";
+
+/** Four numbers: the batch axes of a product, outermost first, sizes of 1 where missing. */
+export type BatchAxes = readonly [number, number, number, number];
+
+/** y = a b for a batch of matrices, with all that the choice of a kernel depends on. */
+export interface Gemm {
+  readonly a: Operand;
+  readonly b: Operand;
+  readonly y: Operand;
+  /** a is stored [K, M] instead of [M, K]. */
+  readonly transposeA: boolean;
+  /** b is stored [N, K] instead of [K, N]. */
+  readonly transposeB: boolean;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** The batch, and the distance in matrices of each operand along its axes (0: shared). */
+  readonly sizes: BatchAxes;
+  readonly aStrides: BatchAxes;
+  readonly bStrides: BatchAxes;
+  /** y is the sum over the batch instead of one matrix for each item. */
+  readonly sumBatch: boolean;
+}
+
+type Kernel =
+  | { readonly name: "register"; readonly rows: 4 | 8 | 16; readonly cols: 4 | 8 | 16 }
+  | { readonly name: "tile"; readonly threads: 8 | 16 }
+  | {
+      readonly name: "small";
+      readonly rows: number;
+      readonly cols: number;
+      readonly lanesN: number;
+      readonly lanesK: number;
+    };
+
+const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+const product = ([a, b, c, d]: BatchAxes): number => a * b * c * d;
+const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
+
+/** How many matrices an operand holds. */
+function matrices(sizes: BatchAxes, strides: BatchAxes): number {
+  return sizes.reduce((n, size, axis) => n * (strides[axis] === 0 ? 1 : size), 1);
+}
+
+/**
+ * Kernel by adapter class and shape.
+ *
+ * Software: register blocks as large as the matrix fills; "small" where a block would be mostly
+ * empty. GPU: square workgroup tiles, smaller ones while there are fewer than two a core.
+ */
+function choose({ m, n, k, transposeB, ...g }: Gemm, target: Target): Kernel {
+  const items = product(g.sizes);
+  if (target.adapter === "software") {
+    if (Math.min(m, n) >= 4 && m * n >= 64) {
+      const rows = m > 8 ? 16 : m > 4 ? 8 : 4;
+      const cols = n > 8 && m * n * k * items >= 2 ** 24 ? 16 : n > 4 ? 8 : 4;
+      return { name: "register", rows, cols };
+    }
+    const rows = Math.min(4, m);
+    const cols = Math.min(4, n);
+    return { name: "small", rows, cols, lanesN: Math.min(4, powerOfTwo(ceilDiv(n, cols))), lanesK: 1 };
+  }
+  if (Math.min(m, n) >= 16 && k >= 8) {
+    return { name: "tile", threads: ceilDiv(m, 64) * ceilDiv(n, 64) * items >= 256 ? 16 : 8 };
+  }
+  const rows = Math.min(4, m);
+  const cols = Math.min(4, n);
+  const lanesN = transposeB ? 1 : Math.min(32, powerOfTwo(ceilDiv(n, cols)));
+  const lanesK = Math.min(128 / lanesN, powerOfTwo(ceilDiv(k, 8)));
+  return { name: "small", rows, cols, lanesN, lanesK };
+}
+
+// Invocations (software) or workgroups (GPU) wanted before k is split.
+const WANTED = { software: 32, gpu: 256 } as const;
+// Shortest split along k that still pays for the second pass.
+const SHORTEST_SPLIT = { software: 64, gpu: 128 } as const;
+// No loop may be longer: 32,768 steps of 4 with some room.
+const LONGEST_SPLIT = 65_536;
+
+interface Split {
+  readonly splits: number;
+  readonly kSplit: number;
+  /** Items summed by one invocation, and groups of them. */
+  readonly group: number;
+  readonly groups: number;
+}
+
+/** Cuts the summation of a product of `tiles` blocks a matrix, which are `unit` wide along k. */
+function split(g: Gemm, tiles: number, unit: number, lanes: number, target: Target): Split {
+  const items = product(g.sizes);
+  const wanted = ceilDiv(WANTED[target.adapter], tiles * (g.sumBatch ? 1 : items));
+  // Of a sum over the batch, whole items first.
+  const groups = g.sumBatch ? Math.min(items, Math.max(wanted, ceilDiv(items, 4096))) : items;
+  const group = ceilDiv(items, groups);
+  const left = g.sumBatch ? ceilDiv(wanted, groups) : wanted;
+  const longest = LONGEST_SPLIT * lanes;
+  const splits = Math.max(
+    Math.min(left, Math.floor(g.k / (SHORTEST_SPLIT[target.adapter] * lanes))),
+    ceilDiv(g.k, longest),
+    1,
+  );
+  const kSplit = ceilDiv(ceilDiv(g.k, splits), unit) * unit;
+  return { splits: ceilDiv(g.k, kSplit), kSplit, group, groups: ceilDiv(items, group) };
+}
+
+/** The dispatches of a batched matrix product: packing, the product, the sum of its splits. */
+export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
+  const kernel = choose(g, target);
+  const { m, n, k, sizes } = g;
+  const [tileM, tileN] =
+    kernel.name === "tile" ? [4 * kernel.threads, 4 * kernel.threads] : [kernel.rows, kernel.cols];
+  const tiles = ceilDiv(m, tileM) * ceilDiv(n, tileN);
+  const lanesK = kernel.name === "small" ? kernel.lanesK : 1;
+  const cut = split(g, tiles, kernel.name === "small" ? 1 : 16, lanesK, target);
+  const parts = cut.splits * (g.sumBatch ? cut.groups : 1);
+  const outputs = m * n * (g.sumBatch ? 1 : cut.groups);
+  const y = parts > 1 ? scratch(parts * outputs) : g.y;
+  const sums = parts > 1 ? sumRows(y, g.y, parts, outputs, target) : [];
+  const common = {
+    items: product(sizes),
+    group: cut.group,
+    groups: cut.groups,
+    splits: cut.splits,
+    k_split: cut.kSplit,
+    sizes,
+    m,
+    n,
+    k,
+  };
+  const flops = 2 * m * n * k * product(sizes);
+  const flags = { TRANSPOSE_A: Number(g.transposeA), TRANSPOSE_B: Number(g.transposeB) };
+  const scaled = (strides: BatchAxes, by: number): BatchAxes =>
+    strides.map((s) => s * by) as unknown as BatchAxes;
+
+  if (kernel.name === "small") {
+    const { rows, cols, lanesN } = kernel;
+    const workgroups = ceilDiv(m, rows) * ceilDiv(n, cols * lanesN) * cut.groups * cut.splits;
+    const call = dispatch<Operand, "a" | "b" | "y", string, string>(matmulSmall, {
+      bind: { a: g.a, b: g.b, y },
+      uniforms: {
+        ...common,
+        a_strides: scaled(g.aStrides, m * k),
+        b_strides: scaled(g.bStrides, n * k),
+      },
+      overrides: { ...flags, ROWS: rows, COLS: cols, LANES_N: lanesN, LANES_K: lanesK },
+      grid: linearGrid(workgroups),
+      flops,
+    });
+    return [call, ...sums];
+  }
+
+  const a = packed(g.a, matrices(sizes, g.aStrides), g.transposeA ? [k, m] : [m, k], target);
+  const b = packed(g.b, matrices(sizes, g.bStrides), g.transposeB ? [n, k] : [k, n], target);
+  const uniforms = {
+    ...common,
+    a_strides: scaled(g.aStrides, a.row * (g.transposeA ? k : m)),
+    b_strides: scaled(g.bStrides, b.row * (g.transposeB ? n : k)),
+    a_row: a.row,
+    b_row: b.row,
+  };
+  const bind = { a: a.operand, b: b.operand, y };
+  const blocks = tiles * cut.groups * cut.splits;
+  const call =
+    kernel.name === "tile"
+      ? dispatch<Operand, "a" | "b" | "y", string, string>(matmulTile, {
+          bind,
+          uniforms,
+          overrides: { ...flags, THREADS: kernel.threads },
+          grid: linearGrid(blocks),
+          flops,
+        })
+      : dispatch<Operand, "a" | "b" | "y", string, string>(matmulRegister, {
+          bind,
+          uniforms,
+          overrides: {
+            ...flags,
+            ROWS: kernel.rows,
+            COLS: kernel.cols,
+            LANES,
+            TAIL: Number(k % 4 !== 0),
+          },
+          grid: linearGrid(ceilDiv(blocks, LANES)),
+          flops,
+        });
+  return [...a.dispatches, ...b.dispatches, call, ...sums];
+}
+
+const LANES = 8;
+
+interface Packed {
+  readonly operand: Operand;
+  /** Vectors in a row. */
+  readonly row: number;
+  readonly dispatches: readonly Dispatch<Operand>[];
+}
+
+/** An operand whose rows can be read as 4-element vectors: itself, or a padded copy. */
+function packed(
+  x: Operand,
+  count: number,
+  [outer, inner]: readonly [number, number],
+  target: Target,
+): Packed {
+  const row = ceilDiv(inner, 4);
+  if (inner % 4 === 0) return { operand: x, row, dispatches: [] };
+  const rows = count * outer;
+  const operand = scratch(4 * rows * row);
+  const workgroup = target.adapter === "software" ? 16 : 128;
+  const copy = dispatch<Operand, "x" | "y", string, string>(matmulPack, {
+    bind: { x, y: operand },
+    uniforms: { rows, cols: inner, stride: row },
+    overrides: { WORKGROUP: workgroup },
+    grid: linearGrid(ceilDiv(rows * row, workgroup)),
+    flops: rows * row,
+  });
+  return { operand, row, dispatches: [copy] };
+}

@@ -1,0 +1,270 @@
+import { averagePool2d as averagePool2dKernel } from "../../shaders/average_pool2d.wgsl";
+import { averagePool2dGradient } from "../../shaders/average_pool2d_gradient.wgsl";
+import { maxPool2d as maxPool2dKernel } from "../../shaders/max_pool2d.wgsl";
+import { maxPool2d2x2 } from "../../shaders/max_pool2d_2x2.wgsl";
+import { maxPool2d2x2Gradient } from "../../shaders/max_pool2d_2x2_gradient.wgsl";
+import { maxPool2dGradient } from "../../shaders/max_pool2d_gradient.wgsl";
+import { dispatch, linearGrid } from "../gpu/dispatch";
+import {
+  apply1,
+  expectDType,
+  expectRank,
+  input,
+  notDifferentiable,
+  type Op,
+  output,
+  type Tensor,
+} from "../graph/node";
+import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { reshape } from "./views";
+
+/** Windows of a 2-D pooling, in elements. */
+export interface PoolOptions {
+  /** Height and width of a window, or both at once. */
+  readonly size: number | readonly [number, number];
+  /** Distance between windows, down and across; default: their size. */
+  readonly stride?: number | readonly [number, number];
+  /** Rows and columns added around the image: one number, or top, bottom, left, right; default 0. */
+  readonly padding?: number | readonly [number, number, number, number];
+}
+
+/** `PoolOptions` with everything written out. */
+export interface PoolAttrs {
+  readonly size: readonly [number, number];
+  readonly stride: readonly [number, number];
+  /** Top, bottom, left, right. */
+  readonly padding: readonly [number, number, number, number];
+}
+
+interface AveragePoolAttrs extends PoolAttrs {
+  readonly countPadding: boolean;
+}
+
+function poolAttrs({ size: s, stride = s, padding = 0 }: PoolOptions): PoolAttrs {
+  return {
+    size: typeof s === "number" ? [s, s] : s,
+    stride: typeof stride === "number" ? [stride, stride] : stride,
+    padding: typeof padding === "number" ? [padding, padding, padding, padding] : padding,
+  };
+}
+
+/**
+ * Output shape of a pooling: floor((n + padding - size) / stride) + 1 along each image axis.
+ * @throws ShapeError where x is not f32 [N, C, H, W], no window fits, or a padding reaches the
+ * window's size (a window could then lie outside the image).
+ */
+function poolShape(op: string, attrs: PoolAttrs, x: TensorType): Shape {
+  expectDType(op, "x", x.dtype, "f32");
+  expectRank(op, "x", x.shape, 4);
+  const [n = 0, c = 0, ...image] = x.shape;
+  const out = image.map((length, axis) => {
+    const [window, stride] = [attrs.size[axis] as number, attrs.stride[axis] as number];
+    const [before, after] = attrs.padding.slice(2 * axis, 2 * axis + 2) as [number, number];
+    const at = `${op}: along ${axis === 0 ? "H" : "W"} of ${show(x.shape)}`;
+    if (![window, stride].every((k) => Number.isInteger(k) && k > 0)) {
+      throw new ShapeError(
+        `hyperloom: ${at}: size ${window} and stride ${stride} must be positive integers`,
+      );
+    }
+    for (const k of [before, after]) {
+      if (!(Number.isInteger(k) && k >= 0 && k < window)) {
+        throw new ShapeError(
+          `hyperloom: ${at}: padding ${k} must be an integer from 0 to size - 1 = ${window - 1}`,
+        );
+      }
+    }
+    const padded = length + before + after;
+    if (padded < window) {
+      throw new ShapeError(
+        `hyperloom: ${at}: a window of ${window} does not fit into ${padded}; pad or pool less`,
+      );
+    }
+    return Math.floor((padded - window) / stride) + 1;
+  });
+  return [n, c, ...out];
+}
+
+function expectPooled(op: string, attrs: PoolAttrs, x: TensorType, dy: TensorType): void {
+  const expected = poolShape(op, attrs, x);
+  if (!equal(dy.shape, expected)) {
+    throw new ShapeError(`hyperloom: ${op}: dy is ${show(dy.shape)}, must be ${show(expected)}`);
+  }
+}
+
+/** The sizes that all four general pooling kernels take. */
+function windows({ size: [h, w], stride, padding }: PoolAttrs, x: Shape, y: Shape) {
+  return {
+    height: x[2] as number,
+    width: x[3] as number,
+    out_height: y[2] as number,
+    out_width: y[3] as number,
+    size_h: h,
+    size_w: w,
+    stride_h: stride[0],
+    stride_w: stride[1],
+    pad_top: padding[0],
+    pad_left: padding[2],
+  };
+}
+
+/** Whether the kernels for 2x2 windows of images of even sizes apply. */
+function isHalving({ size: s, stride, padding }: PoolAttrs, x: Shape): boolean {
+  const even = (x[2] as number) % 2 === 0 && (x[3] as number) % 2 === 0;
+  return even && [...s, ...stride].every((k) => k === 2) && padding.every((k) => k === 0);
+}
+
+const WORKGROUP = 64;
+const grid = (invocations: number) => linearGrid(invocations / WORKGROUP);
+
+/** Largest element of each window; see `maxPool2d`. */
+export const maxPool2dOp: Op<PoolAttrs> = {
+  name: "max_pool2d",
+  epilogue: true,
+  shape: (attrs, x) => [
+    { shape: poolShape("max_pool2d", attrs, x as TensorType), dtype: "f32" },
+  ],
+  dispatch(node) {
+    const [x, y] = [input(node, 0), output(node, 0)];
+    const outputs = size(y.shape);
+    const [h, w] = node.attrs.size;
+    if (isHalving(node.attrs, x.shape)) {
+      return [
+        dispatch(maxPool2d2x2, {
+          bind: { x, y },
+          uniforms: { outputs, out_width: y.shape[3] as number },
+          grid: grid(outputs),
+          flops: outputs * 4,
+        }),
+      ];
+    }
+    return [
+      dispatch(maxPool2dKernel, {
+        bind: { x, y },
+        uniforms: { outputs, ...windows(node.attrs, x.shape, y.shape) },
+        grid: grid(outputs),
+        flops: outputs * h * w,
+      }),
+    ];
+  },
+  gradient(node, [dy]) {
+    return [dy ? apply1(maxPool2dGradientOp, node.attrs, input(node, 0), dy) : null];
+  },
+};
+
+/** From (x, dy) the gradient of max pooling: each dy goes to the element that won its window. */
+export const maxPool2dGradientOp: Op<PoolAttrs> = {
+  name: "max_pool2d_gradient",
+  epilogue: true,
+  shape(attrs, x, dy) {
+    expectPooled("max_pool2d_gradient", attrs, x as TensorType, dy as TensorType);
+    return [x as TensorType];
+  },
+  dispatch(node) {
+    const { attrs } = node;
+    const [x, dy, dx] = [input(node, 0), input(node, 1), output(node, 0)];
+    if (isHalving(attrs, x.shape)) {
+      const outputs = size(dy.shape);
+      return [
+        dispatch(maxPool2d2x2Gradient, {
+          bind: { x, dy, dx },
+          uniforms: { outputs, out_width: dy.shape[3] as number },
+          grid: grid(outputs),
+          flops: outputs * 8,
+        }),
+      ];
+    }
+    const inputs = size(x.shape);
+    return [
+      dispatch(maxPool2dGradient, {
+        bind: { x, dy, dx },
+        uniforms: { inputs, ...windows(attrs, x.shape, dy.shape) },
+        grid: grid(inputs),
+        flops: size(dy.shape) * (attrs.size[0] * attrs.size[1]) ** 2,
+      }),
+    ];
+  },
+  gradient: notDifferentiable("second derivatives through max pooling are not provided"),
+};
+
+/** Mean of each window; see `averagePool2d`. Linear, so that its gradient's gradient is itself. */
+export const averagePool2dOp: Op<AveragePoolAttrs> = {
+  name: "average_pool2d",
+  epilogue: true,
+  shape: (attrs, x) => [
+    { shape: poolShape("average_pool2d", attrs, x as TensorType), dtype: "f32" },
+  ],
+  dispatch(node) {
+    const [x, y] = [input(node, 0), output(node, 0)];
+    const outputs = size(y.shape);
+    const [h, w] = node.attrs.size;
+    return [
+      dispatch(averagePool2dKernel, {
+        bind: { x, y },
+        uniforms: { outputs, ...windows(node.attrs, x.shape, y.shape) },
+        overrides: { COUNT_PADDING: Number(node.attrs.countPadding) },
+        grid: grid(outputs),
+        flops: outputs * h * w,
+      }),
+    ];
+  },
+  gradient(node, [dy]) {
+    const { shape } = input(node, 0);
+    return [dy ? apply1(averagePool2dGradientOp, { ...node.attrs, shape }, dy) : null];
+  },
+};
+
+/** From dy the gradient of average pooling over an image of `shape`. */
+export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Shape }> = {
+  name: "average_pool2d_gradient",
+  epilogue: true,
+  shape(attrs, dy) {
+    const x: TensorType = { shape: attrs.shape, dtype: "f32" };
+    expectPooled("average_pool2d_gradient", attrs, x, dy as TensorType);
+    return [x];
+  },
+  dispatch(node) {
+    const [dy, dx] = [input(node, 0), output(node, 0)];
+    const inputs = size(dx.shape);
+    const [h, w] = node.attrs.size;
+    return [
+      dispatch(averagePool2dGradient, {
+        bind: { dy, dx },
+        uniforms: { inputs, ...windows(node.attrs, dx.shape, dy.shape) },
+        overrides: { COUNT_PADDING: Number(node.attrs.countPadding) },
+        grid: grid(inputs),
+        flops: size(dy.shape) * h * w,
+      }),
+    ];
+  },
+  gradient: (node, [ddx]) => [ddx ? apply1(averagePool2dOp, node.attrs, ddx) : null],
+};
+
+/**
+ * The largest element of each window of x [N, C, H, W]; y [N, C, H', W'] with
+ * H' = floor((H + padding - size) / stride) + 1. Padding never wins, NaN always does. Among equal
+ * elements the first in row-major order gets the gradient, as in PyTorch.
+ * @throws ShapeError where no window fits or a padding reaches the window's size.
+ */
+export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
+  return apply1(maxPool2dOp, poolAttrs(options), x);
+}
+
+/**
+ * The mean of each window of x [N, C, H, W]; shapes as in `maxPool2d`. `countPadding` (default
+ * true, PyTorch's choice) divides by the whole window; false by its part inside the image
+ * (TensorFlow's).
+ * @throws ShapeError where no window fits or a padding reaches the window's size.
+ */
+export function averagePool2d(
+  x: Tensor,
+  { countPadding = true, ...options }: PoolOptions & { readonly countPadding?: boolean },
+): Tensor {
+  return apply1(averagePool2dOp, { ...poolAttrs(options), countPadding }, x);
+}
+
+/** The mean of each image: x [N, C, H, W] to [N, C]. @throws ShapeError unless x has rank 4. */
+export function globalAveragePool(x: Tensor): Tensor {
+  expectRank("global_average_pool", "x", x.shape, 4);
+  const [n = 0, c = 0, h = 0, w = 0] = x.shape;
+  return reshape(averagePool2d(x, { size: [h, w] }), [n, c]);
+}

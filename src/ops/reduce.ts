@@ -1,0 +1,289 @@
+import { reduce as reduceKernel } from "../../shaders/reduce.wgsl";
+import { type Dispatch, dispatch, linearGrid, type Target } from "../gpu/dispatch";
+import {
+  apply1,
+  expectDType,
+  input,
+  type Node,
+  type Op,
+  type Operand,
+  output,
+  scratch,
+  type Tensor,
+} from "../graph/node";
+import {
+  equal,
+  normaliseAxes,
+  type Shape,
+  ShapeError,
+  show,
+  size,
+  type TensorType,
+} from "../graph/shape";
+import { div, equalTo, fill, mul } from "./elementwise";
+import { reshape } from "./views";
+
+/** The axes that a reduction removes: sorted, non-negative, at least one. */
+export interface ReduceAttrs {
+  readonly axes: readonly number[];
+}
+
+/** Which axes to reduce, and whether they stay as axes of size 1. */
+export interface ReduceOptions {
+  readonly keepDims?: boolean;
+}
+
+type Operation = "sum" | "max" | "min";
+
+const OPERATION = { sum: 0, max: 1, min: 2 } as const;
+
+/** A tensor read as [r0, k0, r1, k1, r2]: axes k are kept, axes r reduced. */
+interface Slots {
+  readonly r0: number;
+  readonly k0: number;
+  readonly r1: number;
+  readonly k1: number;
+  readonly r2: number;
+}
+
+/** Neighbouring axes of one kind merged, innermost first; alternately reduced and kept. */
+function alternation(shape: Shape, axes: readonly number[]): number[] {
+  const groups = [1];
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const d = shape[axis] ?? 1;
+    if (d === 1) continue;
+    // Even positions are reduced.
+    if ((groups.length % 2 === 1) !== axes.includes(axis)) groups.push(1);
+    groups[groups.length - 1] = (groups[groups.length - 1] ?? 1) * d;
+  }
+  return groups;
+}
+
+// Terms that one invocation adds up, at most about.
+const TERMS = { software: 512, gpu: 256 } as const;
+// Invocations wanted before terms are shared among more of them.
+const INVOCATIONS = { software: 64, gpu: 32_768 } as const;
+// A loop beyond this many trips ends early on some adapters.
+const MAX_TRIPS = 16_384;
+
+interface Cut {
+  readonly innerChunk: number;
+  readonly outerChunk: number;
+  readonly innerChunks: number;
+  readonly chunks: number;
+}
+
+/** Cuts `outer` runs of `inner` elements into chunks of at most about `terms` elements a lane. */
+function cutTerms(outer: number, inner: number, lanes: number, terms: number): Cut {
+  const innerPieces = Math.ceil(inner / (lanes * Math.min(terms, MAX_TRIPS)));
+  const innerChunk = Math.ceil(inner / innerPieces);
+  const perRun = Math.ceil(innerChunk / lanes);
+  const outerChunk = Math.min(outer, MAX_TRIPS, Math.max(1, Math.floor(terms / perRun)));
+  const innerChunks = Math.ceil(inner / innerChunk);
+  return { innerChunk, outerChunk, innerChunks, chunks: innerChunks * Math.ceil(outer / outerChunk) };
+}
+
+/** Terms in a chunk of one lane: fewer where outputs alone would leave the adapter idle. */
+function termsPerLane(terms: number, outputs: number, lanes: number, target: Target): number {
+  const most = TERMS[target.adapter];
+  const wanted = Math.ceil(INVOCATIONS[target.adapter] / (outputs * lanes));
+  // Below 64 terms a second pass costs more than it gains.
+  return Math.min(most, Math.max(64, Math.ceil(terms / (lanes * wanted))));
+}
+
+/** Invocations along a run: on GPUs neighbours should read neighbouring elements. */
+function lanesFor(slots: Slots, target: Target): number {
+  if (target.adapter === "software" || slots.r2 < 16) return 1;
+  return slots.r2 < 64 ? 8 : slots.r2 < 512 ? 32 : 128;
+}
+
+function reduceSlots(
+  operation: Operation,
+  x: Operand,
+  y: Operand,
+  slots: Slots,
+  target: Target,
+): Dispatch<Operand>[] {
+  const { r0, k0, r1, k1, r2 } = slots;
+  const outputs = k0 * k1;
+  const lanes = lanesFor(slots, target);
+  const workgroup = target.adapter === "software" ? 16 : 128;
+  // Runs lie along the innermost reduced axis.
+  const contiguous = r2 > 1;
+  const inner = contiguous ? r2 : r1;
+  const outer = contiguous ? r0 * r1 : r0;
+  const terms = termsPerLane(outer * inner, outputs, lanes, target);
+  const cut = cutTerms(outer, inner, lanes, terms);
+  const partial = cut.chunks > 1 ? scratch(cut.chunks * outputs) : y;
+  const perWorkgroup = Math.max(1, workgroup / lanes);
+  const first = dispatch<Operand, "x" | "y", string, string>(reduceKernel, {
+    bind: { x, y: partial },
+    uniforms: {
+      outputs,
+      k1,
+      k0_stride: r1 * k1 * r2,
+      k1_stride: r2,
+      inner,
+      inner_stride: contiguous ? 1 : k1,
+      inner_chunk: cut.innerChunk,
+      inner_chunks: cut.innerChunks,
+      outer,
+      outer_size: contiguous ? r1 : 1,
+      outer_stride: contiguous ? k1 * r2 : 0,
+      r0_stride: k0 * r1 * k1 * r2,
+      outer_chunk: cut.outerChunk,
+      chunks: cut.chunks,
+    },
+    overrides: { OPERATION: OPERATION[operation], LANES: lanes, OUTPUTS: perWorkgroup },
+    grid: linearGrid(Math.ceil((outputs * cut.chunks) / perWorkgroup)),
+    flops: outputs * outer * inner,
+  });
+  if (cut.chunks === 1) return [first];
+  // Chunks of a single output lie side by side, others are columns.
+  const rest: Slots =
+    outputs === 1
+      ? { r0: 1, k0: 1, r1: 1, k1: 1, r2: cut.chunks }
+      : { r0: 1, k0: 1, r1: cut.chunks, k1: outputs, r2: 1 };
+  return [first, ...reduceSlots(operation, partial, y, rest, target)];
+}
+
+/**
+ * The dispatches that add up the first axis of `x` [terms, outputs] into `y` [outputs], in a fixed
+ * order: the second pass of ops that split their sums into partial ones.
+ */
+export function sumRows(
+  x: Operand,
+  y: Operand,
+  terms: number,
+  outputs: number,
+  target: Target,
+): Dispatch<Operand>[] {
+  const slots: Slots =
+    outputs === 1
+      ? { r0: 1, k0: 1, r1: 1, k1: 1, r2: terms }
+      : { r0: 1, k0: 1, r1: terms, k1: outputs, r2: 1 };
+  return reduceSlots("sum", x, y, slots, target);
+}
+
+function reduction(operation: Operation, gradient: Op<ReduceAttrs>["gradient"]): Op<ReduceAttrs> {
+  return {
+    name: operation,
+    epilogue: true,
+    shape({ axes }, x) {
+      const { shape, dtype } = x as TensorType;
+      expectDType(operation, "x", dtype, "f32");
+      return [{ shape: shape.filter((_, axis) => !axes.includes(axis)), dtype }];
+    },
+    dispatch(node, target) {
+      const x = input(node, 0);
+      const [r2 = 1, k1 = 1, r1 = 1, k0 = 1, r0 = 1] = alternation(x.shape, node.attrs.axes);
+      return reduceSlots(operation, x, output(node, 0), { r0, k0, r1, k1, r2 }, target);
+    },
+    gradient,
+  };
+}
+
+/** A shape with the given axes set to 1. */
+function kept(shape: Shape, axes: readonly number[]): Shape {
+  return shape.map((d, axis) => (axes.includes(axis) ? 1 : d));
+}
+
+/** A tensor of the output's shape, stretched again over the reduced axes. */
+function stretch(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
+  return mul(reshape(y, kept(shape, axes)), fill(1, shape));
+}
+
+/** The gradient goes to the extreme elements of each output, in equal parts where several tie. */
+function extremeGradient(node: Node<ReduceAttrs>, [dy]: readonly (Tensor | null)[]) {
+  if (!dy) return [null];
+  const x = input(node, 0);
+  const { axes } = node.attrs;
+  const shape = kept(x.shape, axes);
+  const hit = equalTo(x, reshape(output(node, 0), shape));
+  const share = div(reshape(dy, shape), sum(hit, axes, { keepDims: true }));
+  return [mul(hit, share)];
+}
+
+/** Sum over axes: y = Σ x, pairwise-like; the kernel states its error bound. */
+export const sumOp: Op<ReduceAttrs> = reduction("sum", (node, [dy]) => [
+  dy ? stretch(dy, input(node, 0).shape, node.attrs.axes) : null,
+]);
+
+/** Largest element along axes; NaN where any is. Tied elements share the gradient equally. */
+export const maxOp: Op<ReduceAttrs> = reduction("max", extremeGradient);
+
+/** Smallest element along axes; NaN where any is. Tied elements share the gradient equally. */
+export const minOp: Op<ReduceAttrs> = reduction("min", extremeGradient);
+
+// The kernel walks three reduced and two kept axes.
+const MAX_GROUPS = 5;
+
+function reduce(
+  op: Op<ReduceAttrs>,
+  x: Tensor,
+  axes: readonly number[] | undefined,
+  { keepDims = false }: ReduceOptions,
+): Tensor {
+  const sorted = normaliseAxes(op.name, axes, x.shape.length);
+  const shape = kept(x.shape, sorted);
+  let y = x;
+  // With more alternations than the kernel walks, the innermost reduced axes go first.
+  let left = sorted.filter((axis) => x.shape[axis] !== 1);
+  while (left.length > 0) {
+    let now = left;
+    while (alternation(y.shape, now).length > MAX_GROUPS) now = now.slice(1);
+    y = apply1(op, { axes: now }, y);
+    const gone = now;
+    left = left.filter((axis) => !gone.includes(axis));
+  }
+  return reshapeTo(y, keepDims ? shape : x.shape.filter((_, axis) => !sorted.includes(axis)));
+}
+
+function reshapeTo(x: Tensor, shape: Shape): Tensor {
+  return equal(x.shape, shape) ? x : reshape(x, shape);
+}
+
+/**
+ * Sum over `axes` (default: all; negative ones count from the end).
+ * @returns x without those axes, or with size 1 there (`keepDims`).
+ * @throws ShapeError for an axis out of range or a dtype other than f32.
+ */
+export function sum(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+  return reduce(sumOp, x, axes, options);
+}
+
+/** Arithmetic mean over `axes`; see `sum`. */
+export function mean(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+  const y = sum(x, axes, options);
+  const n = size(x.shape) / size(y.shape);
+  return n === 1 ? y : mul(y, 1 / n);
+}
+
+/** Largest element over `axes`; NaN wins, ties share the gradient equally. See `sum`. */
+export function max(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+  return reduce(maxOp, x, axes, options);
+}
+
+/** Smallest element over `axes`; NaN wins, ties share the gradient equally. See `sum`. */
+export function min(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+  return reduce(minOp, x, axes, options);
+}
+
+/**
+ * Undoes broadcasting: sums x over the axes along which `shape` was stretched to x's shape.
+ * @throws ShapeError where `shape` does not broadcast to x's.
+ */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  const lead = x.shape.length - shape.length;
+  const axes = x.shape.flatMap((d, axis) =>
+    axis < lead || (shape[axis - lead] === 1 && d !== 1) ? [axis] : [],
+  );
+  const fits = lead >= 0 && shape.every((d, i) => d === 1 || d === x.shape[lead + i]);
+  if (!fits) {
+    throw new ShapeError(
+      `hyperloom: sumTo: ${show(shape)} does not broadcast to ${show(x.shape)}; ` +
+        "each axis must be equal or 1",
+    );
+  }
+  return reshapeTo(axes.length > 0 ? sum(x, axes) : x, shape);
+}

@@ -1,0 +1,285 @@
+import { softmax as softmaxKernel } from "../../shaders/softmax.wgsl";
+import { softmaxCrossEntropy as crossEntropyKernel } from "../../shaders/softmax_cross_entropy.wgsl";
+import { softmaxCrossEntropyGradient } from "../../shaders/softmax_cross_entropy_gradient.wgsl";
+import { softmaxCrossEntropyMean } from "../../shaders/softmax_cross_entropy_mean.wgsl";
+import { softmaxGradient } from "../../shaders/softmax_gradient.wgsl";
+import { dispatch, linearGrid, type Target } from "../gpu/dispatch";
+import {
+  apply,
+  apply1,
+  expectDType,
+  expectRank,
+  input,
+  type Node,
+  notDifferentiable,
+  type Op,
+  output,
+  scratch,
+  type Tensor,
+} from "../graph/node";
+import { equal, ShapeError, show, size, type TensorType } from "../graph/shape";
+
+/** Trips that a loop of a shader may take; a row is one loop. */
+const MAX_CLASSES = 32_768;
+const WORKGROUP = 64;
+
+function expectClasses(op: string, classes: number): void {
+  if (classes > MAX_CLASSES) {
+    throw new ShapeError(
+      `hyperloom: ${op}: the last axis has ${classes} elements, at most ${MAX_CLASSES} can be`,
+    );
+  }
+}
+
+function expectRows(op: string, ...inputs: readonly TensorType[]): number {
+  const [logits, labels, weight] = inputs as [TensorType, TensorType, TensorType];
+  expectDType(op, "logits", logits.dtype, "f32");
+  expectRank(op, "logits", logits.shape, 2);
+  const [rows = 0, classes = 0] = logits.shape;
+  expectClasses(op, classes);
+  expectDType(op, "weight", weight.dtype, "f32");
+  if (labels.dtype === "f32") {
+    throw new ShapeError(`hyperloom: ${op}: labels are f32, must be u32 or i32; cast them`);
+  }
+  for (const [name, { shape }] of Object.entries({ labels, weight })) {
+    if (!equal(shape, [rows])) {
+      throw new ShapeError(
+        `hyperloom: ${op}: ${name} is ${show(shape)}, must be [${rows}] for logits ${show(logits.shape)}`,
+      );
+    }
+  }
+  return rows;
+}
+
+/** What is kept of each row for the gradient: its maximum and 1 / sum of exp(x - maximum). */
+const STATS = 2;
+
+function rowDispatch(
+  node: Node,
+  reduce: 0 | 1 | 2,
+  workgroups: number,
+  into: Readonly<Record<"loss" | "correct" | "total", Tensor | ReturnType<typeof scratch>>>,
+) {
+  const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
+  const [rows = 0, classes = 0] = logits.shape;
+  const span = Math.ceil(rows / workgroups);
+  return dispatch(crossEntropyKernel, {
+    bind: { logits, labels, weight, stats: output(node, 2), ...into },
+    uniforms: { rows, classes, span },
+    overrides: { REDUCE: reduce },
+    grid: [workgroups, 1, 1] as const,
+    flops: rows * classes * 12,
+  });
+}
+
+/** From (logits, labels, weight): loss rows, correct rows, and stats [rows, 2] for the gradient. */
+export const softmaxCrossEntropyOp: Op<null> = {
+  name: "softmax_cross_entropy",
+  shape(_, ...inputs) {
+    const rows = expectRows("softmax_cross_entropy", ...inputs);
+    return [
+      { shape: [rows], dtype: "f32" },
+      { shape: [rows], dtype: "f32" },
+      { shape: [rows, STATS], dtype: "f32" },
+    ];
+  },
+  dispatch(node) {
+    const [rows = 0] = input(node, 0).shape;
+    const workgroups = Math.min(Math.ceil(rows / WORKGROUP), 65_535);
+    const into = { loss: output(node, 0), correct: output(node, 1), total: scratch(4) };
+    return [rowDispatch(node, 0, workgroups, into)];
+  },
+  gradient(node, [dloss]) {
+    return [dloss ? crossEntropyGradient(node, dloss, output(node, 2), dloss) : null, null, null];
+  },
+};
+
+/** Rows from which the workgroups' sums are added by a second dispatch. */
+const ONE_WORKGROUP_ROWS = { software: 256, gpu: 1024 } as const;
+
+/**
+ * From (logits, labels, weight): the weighted mean loss [], the weight of the correct rows [], stats
+ * [rows, 2], and the sum of the weights [].
+ */
+export const meanSoftmaxCrossEntropyOp: Op<null> = {
+  name: "mean_softmax_cross_entropy",
+  shape(_, ...inputs) {
+    const rows = expectRows("mean_softmax_cross_entropy", ...inputs);
+    return [
+      { shape: [], dtype: "f32" },
+      { shape: [], dtype: "f32" },
+      { shape: [rows, STATS], dtype: "f32" },
+      { shape: [], dtype: "f32" },
+    ];
+  },
+  dispatch(node, target: Target) {
+    const [rows = 0] = input(node, 0).shape;
+    const into = { loss: output(node, 0), correct: output(node, 1), total: output(node, 3) };
+    if (rows <= ONE_WORKGROUP_ROWS[target.adapter]) return [rowDispatch(node, 2, 1, into)];
+    const workgroups = Math.min(Math.ceil(rows / WORKGROUP), 1024);
+    const parts = {
+      loss: scratch(workgroups),
+      correct: scratch(workgroups),
+      total: scratch(workgroups),
+    };
+    return [
+      rowDispatch(node, 1, workgroups, parts),
+      dispatch(softmaxCrossEntropyMean, {
+        bind: {
+          loss_parts: parts.loss,
+          correct_parts: parts.correct,
+          total_parts: parts.total,
+          ...into,
+        },
+        uniforms: { parts: workgroups },
+        grid: [1, 1, 1],
+        flops: workgroups * 3,
+      }),
+    ];
+  },
+  gradient(node, [dloss]) {
+    if (!dloss) return [null, null, null];
+    return [crossEntropyGradient(node, dloss, output(node, 2), output(node, 3)), null, null];
+  },
+};
+
+function crossEntropyGradient(node: Node, dloss: Tensor, stats: Tensor, total: Tensor): Tensor {
+  const mean = dloss.shape.length === 0;
+  const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
+  return apply1(
+    softmaxCrossEntropyGradientOp,
+    { mean },
+    logits,
+    labels,
+    weight,
+    stats,
+    total,
+    dloss,
+  );
+}
+
+/** From (logits, labels, weight, stats, total, dloss) the gradient of either loss for the logits. */
+export const softmaxCrossEntropyGradientOp: Op<{ readonly mean: boolean }> = {
+  name: "softmax_cross_entropy_gradient",
+  shape: (_, logits) => [logits as TensorType],
+  dispatch(node) {
+    const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
+    const [stats, total, dloss] = [input(node, 3), input(node, 4), input(node, 5)];
+    const elements = size(logits.shape);
+    return [
+      dispatch(softmaxCrossEntropyGradient, {
+        bind: { logits, labels, weight, stats, total, dloss, dlogits: output(node, 0) },
+        uniforms: { elements, classes: logits.shape[1] as number },
+        overrides: { MEAN: Number(node.attrs.mean) },
+        grid: linearGrid(elements / WORKGROUP),
+        flops: elements * 8,
+      }),
+    ];
+  },
+  gradient: notDifferentiable(
+    "second derivatives are not provided; compose the loss from logSoftmax() and gather()",
+  ),
+};
+
+interface SoftmaxAttrs {
+  readonly log: boolean;
+}
+
+function rowsOf({ shape }: Tensor): { rows: number; classes: number } {
+  const classes = shape[shape.length - 1] as number;
+  return { rows: size(shape) / classes, classes };
+}
+
+/** Softmax over the last axis, or its logarithm. */
+export const softmaxOp: Op<SoftmaxAttrs> = {
+  name: "softmax",
+  shape(_, x) {
+    const { shape, dtype } = x as TensorType;
+    expectDType("softmax", "x", dtype, "f32");
+    const classes = shape[shape.length - 1];
+    if (classes === undefined) throw new ShapeError("hyperloom: softmax: x is a scalar, has no axis");
+    expectClasses("softmax", classes);
+    return [{ shape, dtype }];
+  },
+  dispatch(node) {
+    const [x, y] = [input(node, 0), output(node, 0)];
+    const { rows, classes } = rowsOf(x);
+    return [
+      dispatch(softmaxKernel, {
+        bind: { x, y },
+        uniforms: { rows, classes },
+        overrides: { LOG: Number(node.attrs.log) },
+        grid: linearGrid(rows / WORKGROUP),
+        flops: rows * classes * 20,
+      }),
+    ];
+  },
+  gradient(node, [dy]) {
+    return [dy ? apply1(softmaxGradientOp, node.attrs, output(node, 0), dy) : null];
+  },
+};
+
+/** From (y, dy) the gradient of softmax, or of its logarithm, whose output y is. */
+export const softmaxGradientOp: Op<SoftmaxAttrs> = {
+  name: "softmax_gradient",
+  shape: (_, y) => [y as TensorType],
+  dispatch(node) {
+    const [y, dy, dx] = [input(node, 0), input(node, 1), output(node, 0)];
+    const { rows, classes } = rowsOf(y);
+    return [
+      dispatch(softmaxGradient, {
+        bind: { y, dy, dx },
+        uniforms: { rows, classes },
+        overrides: { LOG: Number(node.attrs.log) },
+        grid: linearGrid(rows / WORKGROUP),
+        flops: rows * classes * 8,
+      }),
+    ];
+  },
+  gradient: notDifferentiable("second derivatives through softmax are not provided"),
+};
+
+/**
+ * exp(x) / sum of exp(x) over the last axis, at most 32,768 long. A row with NaN, or whose maximum
+ * is infinite, is NaN.
+ */
+export function softmax(x: Tensor): Tensor {
+  return apply1(softmaxOp, { log: false }, x);
+}
+
+/** x - log(sum of exp(x)) over the last axis, without overflow; rows as in `softmax`. */
+export function logSoftmax(x: Tensor): Tensor {
+  return apply1(softmaxOp, { log: true }, x);
+}
+
+/**
+ * Cross-entropy in nats of rows of logits [B, V] against labels [B] (u32 or i32):
+ * loss_b = weight_b (log sum_k exp(x_bk) - x_b,label), and correct_b = weight_b where the first
+ * maximum of the row is at the label, else 0; both [B]. A row of weight 0 counts for nothing; NaN
+ * or +infinity among the logits or a label outside 0..V-1 gives NaN. Weights get no gradient and
+ * `correct` has none.
+ * @throws ShapeError where B or a dtype disagrees or V exceeds 32,768.
+ */
+export function softmaxCrossEntropy(
+  logits: Tensor,
+  labels: Tensor,
+  weight: Tensor,
+): { readonly loss: Tensor; readonly correct: Tensor } {
+  const [loss, correct] = apply(softmaxCrossEntropyOp, null, logits, labels, weight);
+  return { loss: loss as Tensor, correct: correct as Tensor };
+}
+
+/**
+ * The same over a batch, each a scalar: `loss` = sum of loss_b / sum of weight_b (0 where all
+ * weights are 0), `correct` = sum of correct_b, and `total` = sum of weight_b. One dispatch for
+ * small batches, two for large ones; one for the gradient.
+ * @throws ShapeError where B or a dtype disagrees or V exceeds 32,768.
+ */
+export function meanSoftmaxCrossEntropy(
+  logits: Tensor,
+  labels: Tensor,
+  weight: Tensor,
+): { readonly loss: Tensor; readonly correct: Tensor; readonly total: Tensor } {
+  const [loss, correct, , total] = apply(meanSoftmaxCrossEntropyOp, null, logits, labels, weight);
+  return { loss: loss as Tensor, correct: correct as Tensor, total: total as Tensor };
+}

@@ -1,0 +1,159 @@
+import type { Tensor } from "../graph/node";
+import {
+  adamScalars,
+  adamUpdate,
+  clipScale,
+  globalNorm,
+  sgdUpdate,
+} from "../ops/optimizer-updates";
+import type { Schedule } from "./schedule";
+
+/** How gradients are scaled down together: PyTorch's rule or TensorFlow's. */
+export interface Clip {
+  /** Largest global norm. */
+  readonly norm: number;
+  /** min(1, c/(norm + 1e-6)), or c/max(norm, c); default PyTorch's. */
+  readonly rule?: "pytorch" | "tensorflow";
+}
+
+/** New values of the parameters and of the optimiser's moments, all slabs. */
+export interface Updated {
+  readonly parameters: Tensor;
+  readonly moments: readonly Tensor[];
+  /** Global norm of the gradient before clipping, where clipping is on. */
+  readonly norm: Tensor | null;
+}
+
+/**
+ * An update rule as graph: it works on slabs, so the whole model takes one dispatch, in the submit
+ * of the step itself.
+ */
+export interface Optimizer {
+  readonly name: string;
+  /** Names of the slabs it carries from step to step, each as long as the parameters. */
+  readonly moments: readonly string[];
+  /** Numbers of step t = 1, 2, …, computed in f64; they reach the step as f32[8]. */
+  readonly scalars: (t: number) => Float32Array;
+  readonly update: (p: Tensor, g: Tensor, moments: readonly Tensor[], scalars: Tensor) => Updated;
+  /** Every setting, for checkpoints and logs. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** Length of the vector of per-step numbers. */
+export const SCALARS = 8;
+
+function padScalars(values: readonly number[]): Float32Array {
+  const out = new Float32Array(SCALARS);
+  out.set(values);
+  return out;
+}
+
+function clipped(g: Tensor, clip: Clip | undefined): { norm: Tensor | null; scale?: Tensor } {
+  if (!clip) return { norm: null };
+  const norm = globalNorm(g);
+  return { norm, scale: clipScale(norm, clip.norm, clip.rule ?? "pytorch") };
+}
+
+function rate(lr: number | Schedule, t: number): number {
+  return typeof lr === "number" ? lr : lr.at(t);
+}
+
+function clipSettings(clip: Clip | undefined): Record<string, string | number> {
+  return clip ? { clip: clip.norm, clipRule: clip.rule ?? "pytorch" } : {};
+}
+
+/** Settings of Adam and AdamW. */
+export interface AdamOptions {
+  readonly lr?: number | Schedule;
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly eps?: number;
+  /** eps added after the bias correction (PyTorch, default) or before it (TensorFlow 1). */
+  readonly epsPlacement?: "pytorch" | "tensorflow";
+  /** Added to the gradient (Adam), or taken off the parameter (AdamW). */
+  readonly weightDecay?: number;
+  readonly clip?: Clip;
+}
+
+function adamLike(name: string, decoupled: boolean, options: AdamOptions): Optimizer {
+  const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, epsPlacement = "pytorch" } = options;
+  const { weightDecay = 0, clip } = options;
+  return {
+    name,
+    moments: ["m", "v"],
+    scalars: (t) => padScalars(adamScalars(t, rate(lr, t), beta1, beta2)),
+    update: (p, g, [m, v], scalars) => {
+      const { norm, scale } = clipped(g, clip);
+      const attrs = { beta1, beta2, eps, epsPlacement, weightDecay, decoupled };
+      const [parameters, ...moments] = adamUpdate(
+        p,
+        g,
+        m as Tensor,
+        v as Tensor,
+        scalars,
+        attrs,
+        scale,
+      );
+      return { parameters: parameters as Tensor, moments, norm };
+    },
+    settings: {
+      optimizer: name,
+      lr: typeof lr === "number" ? lr : lr.text,
+      beta1,
+      beta2,
+      eps,
+      epsPlacement,
+      weightDecay,
+      ...clipSettings(clip),
+    },
+  };
+}
+
+/**
+ * Adam, Kingma and Ba 2015: m = β1 m + (1−β1) g, v = β2 v + (1−β2) g²,
+ * p −= lr/(1−β1ᵗ) · m / (√v/√(1−β2ᵗ) + eps). Weight decay, if any, is added to g (L2).
+ */
+export function adam(options: AdamOptions = {}): Optimizer {
+  return adamLike("adam", false, options);
+}
+
+/** AdamW, Loshchilov and Hutter 2019: Adam, with p −= lr · weightDecay · p apart from the gradient. */
+export function adamW(options: AdamOptions = {}): Optimizer {
+  return adamLike("adamw", true, { weightDecay: 0.01, ...options });
+}
+
+/** Settings of SGD. */
+export interface SgdOptions {
+  readonly lr?: number | Schedule;
+  readonly momentum?: number;
+  readonly nesterov?: boolean;
+  readonly weightDecay?: number;
+  readonly clip?: Clip;
+}
+
+/**
+ * Stochastic gradient descent, PyTorch's form: g += weightDecay · p; buf = g at first, then
+ * momentum · buf + g; p −= lr · buf, or lr · (g + momentum · buf) with Nesterov's momentum.
+ */
+export function sgd(options: SgdOptions = {}): Optimizer {
+  const { lr = 0.1, momentum = 0, nesterov = false, weightDecay = 0, clip } = options;
+  return {
+    name: "sgd",
+    moments: ["momentum"],
+    scalars: (t) => padScalars([rate(lr, t), t === 1 ? 1 : 0]),
+    update: (p, g, [buf], scalars) => {
+      const { norm, scale } = clipped(g, clip);
+      const attrs = { momentum, nesterov, weightDecay };
+      const [parameters, next] = sgdUpdate(p, g, buf as Tensor, scalars, attrs, scale);
+      return { parameters: parameters as Tensor, moments: [next as Tensor], norm };
+    },
+    settings: {
+      optimizer: "sgd",
+      lr: typeof lr === "number" ? lr : lr.text,
+      momentum,
+      nesterov,
+      weightDecay,
+      ...clipSettings(clip),
+    },
+  };
+}

@@ -1,0 +1,351 @@
+import { BufferUsage, type BufferRange, MAP_READ, padded } from "../gpu/buffers";
+import type { Device } from "../gpu/device";
+import { DisposedError } from "../gpu/errors";
+import type { Pipeline } from "../gpu/pipelines";
+import { encode, type Profile, profile, type Recorded } from "../gpu/record";
+import type { Tensor } from "../graph/node";
+import { ShapeError, show, size } from "../graph/shape";
+import { dtypeOf, type HostArray, type Variable } from "../ops/sources";
+import { Memory } from "./memory";
+import { type Plan, plan } from "./plan";
+import { hostArray, Variables } from "./variables";
+
+/** A computation as graph: what comes in, what goes out, what it leaves behind. */
+export interface Program {
+  /** Given by name at every run. */
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  /** Read back after every run. */
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** New values of variables; a program with updates advances the step number. */
+  readonly updates?: ReadonlyMap<Variable, Tensor>;
+  /** Inputs that follow from the step number (learning rate, random key, …): t = 1, 2, … */
+  readonly feeds?: readonly {
+    readonly tensor: Tensor;
+    readonly values: (t: number, seed: number) => HostArray;
+  }[];
+}
+
+/** How a program is compiled. */
+export interface CompileOptions {
+  /** The store to work on; by default a new one, freed with the executable. */
+  readonly variables?: Variables;
+  /** Of the new store: initial values and random numbers follow from it; default 0. */
+  readonly seed?: number;
+  /** Fill all working memory with NaN before every run, so that unwritten elements show. */
+  readonly poison?: boolean;
+}
+
+/** Counters of an executable; the execution contract is stated in these numbers. */
+export interface ExecutableStats {
+  /** Per run. */
+  readonly dispatches: number;
+  readonly passes: number;
+  readonly submits: number;
+  /** Allocated by the plan; largest amount in use at one time within a run. */
+  readonly bytesPlanned: number;
+  readonly bytesPeak: number;
+  /** GPU objects made on the device since this executable was compiled: 0 in a steady state. */
+  readonly createdSinceCompile: number;
+  readonly runs: number;
+}
+
+/** Results of a run by output name. */
+export type Outputs = Readonly<Record<string, HostArray>>;
+
+interface Staging {
+  readonly buffer: GPUBuffer;
+  pending: Promise<unknown>;
+}
+
+interface Copy {
+  readonly from: BufferRange;
+  readonly to: GPUBuffer;
+  readonly toOffset: number;
+}
+
+// Runs in flight before the caller has to wait for a result.
+const STAGING_BUFFERS = 3;
+
+/**
+ * Plans a program, allocates what it needs and compiles its kernels.
+ * @throws LimitError before anything is allocated, GpuError naming a kernel that does not compile.
+ */
+export async function compile(
+  device: Device,
+  program: Program,
+  options: CompileOptions = {},
+): Promise<Executable> {
+  device.check("compile");
+  const roots = [...Object.values(program.outputs), ...(program.updates?.values() ?? [])];
+  const planned = plan(roots, device.target);
+  const pipelines = await Promise.all(
+    planned.dispatches.map(({ dispatch }) =>
+      device.pipelines.get(dispatch.kernel, dispatch.overrides),
+    ),
+  );
+  const variables = options.variables ?? new Variables(device, options.seed);
+  let executable: Executable | undefined;
+  try {
+    return await device.scoped("compile", () => {
+      executable = new Executable(device, program, planned, pipelines, variables, options);
+      return executable;
+    });
+  } catch (error) {
+    executable?.dispose();
+    if (!options.variables) variables.dispose();
+    throw error;
+  }
+}
+
+/** A planned step on a device, replayed by `run`. Made by `compile`. */
+export class Executable {
+  readonly #ownsVariables: boolean;
+  readonly #memory: Memory;
+  readonly #recorded: readonly Recorded[];
+  readonly #updates: readonly Copy[];
+  readonly #results: readonly Copy[];
+  readonly #staging: Staging[] = [];
+  readonly #createdAtCompile: number;
+  #runs = 0;
+  #next = 0;
+  #queue: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  /** Use `compile`. */
+  constructor(
+    readonly device: Device,
+    readonly program: Program,
+    readonly plan: Plan,
+    pipelines: readonly Pipeline[],
+    readonly variables: Variables,
+    private readonly options: CompileOptions,
+  ) {
+    this.#ownsVariables = options.variables === undefined;
+    const feeds = (program.feeds ?? [])
+      .map(({ tensor }) => tensor)
+      .filter((t) => plan.places.has(t));
+    this.#memory = new Memory(device, plan, variables, feeds);
+    this.#recorded = this.#memory.bind(pipelines);
+    this.#updates = this.#planUpdates();
+    this.#results = this.#planResults();
+    this.#createdAtCompile = device.counts.created;
+  }
+
+  get stats(): ExecutableStats {
+    const submits = this.plan.cuts.length;
+    return {
+      dispatches: this.plan.dispatches.length,
+      passes: submits,
+      submits,
+      bytesPlanned: this.plan.bytes,
+      bytesPeak: this.plan.peakBytes,
+      createdSinceCompile: this.device.counts.created - this.#createdAtCompile,
+      runs: this.#runs,
+    };
+  }
+
+  /**
+   * One run; resolves when the outputs have arrived. Several may be in flight: they are submitted
+   * in the order of the calls. The arrays given are read when the run is submitted, so leave them
+   * alone until it resolves.
+   * @throws ShapeError for missing, unknown or wrongly sized inputs, before any GPU work;
+   * DeviceLostError, GpuError.
+   */
+  run(inputs: Readonly<Record<string, HostArray>> = {}): Promise<Outputs> {
+    try {
+      this.#checkInputs(inputs);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    const started = this.#queue.then(() => this.#start(inputs));
+    // The next run waits until this one is submitted, not until it is finished.
+    this.#queue = started.then(
+      () => undefined,
+      () => undefined,
+    );
+    return started.then((result) => result());
+  }
+
+  /** One run, each dispatch timed by itself; slower than `run`. */
+  async profile(inputs: Readonly<Record<string, HostArray>> = {}): Promise<Profile[]> {
+    this.#checkInputs(inputs);
+    await this.#queue;
+    this.#upload(inputs);
+    const times = await profile(this.device, this.#recorded);
+    this.#finish();
+    return times;
+  }
+
+  /** Frees all buffers, and the variables if they were made here. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#memory.dispose();
+    this.device.destroyBuffers(this.#staging.map((s) => s.buffer));
+    if (this.#ownsVariables) this.variables.dispose();
+  }
+
+  /** Frees all, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** New values that were not computed where their variables live. */
+  #planUpdates(): Copy[] {
+    return [...(this.program.updates ?? [])]
+      .filter(([variable, value]) => this.plan.places.get(value)?.storage.variable !== variable)
+      .map(([variable, value]) => ({
+        from: this.#memory.range(value),
+        to: this.variables.buffer(variable),
+        toOffset: 0,
+      }));
+  }
+
+  /** Outputs into a staging buffer; a ring of these lets runs overlap with reading back. */
+  #planResults(): Copy[] {
+    const outputs = Object.values(this.program.outputs).map((y) => this.#memory.range(y));
+    let total = 0;
+    const offsets = outputs.map(({ size }) => {
+      const at = total;
+      total += padded(size);
+      return at;
+    });
+    if (total === 0) return [];
+    for (let i = 0; i < STAGING_BUFFERS; i++) {
+      const usage = BufferUsage.MAP_READ | BufferUsage.COPY_DST;
+      const buffer = this.device.createBuffer({ label: `staging ${i}`, size: total, usage });
+      this.#staging.push({ buffer, pending: Promise.resolve() });
+    }
+    const to = this.#staging[0]?.buffer as GPUBuffer;
+    return outputs.map((from, k) => ({ from, to, toOffset: offsets[k] ?? 0 }));
+  }
+
+  #checkInputs(inputs: Readonly<Record<string, HostArray>>): void {
+    if (this.#disposed)
+      throw new DisposedError("hyperloom: this executable was disposed; compile it again");
+    this.device.check("run");
+    const wanted = this.program.inputs;
+    for (const name of Object.keys(inputs)) {
+      if (!wanted[name]) {
+        throw new ShapeError(
+          `hyperloom: run: no input ${name}; the program takes ${Object.keys(wanted).join(", ") || "none"}`,
+        );
+      }
+    }
+    for (const [name, { shape, dtype }] of Object.entries(wanted)) {
+      const data = inputs[name];
+      if (!data)
+        throw new ShapeError(`hyperloom: run: input ${name} (${dtype} ${show(shape)}) is missing`);
+      const given = dtypeOf(data);
+      if (data.length !== size(shape) || given !== dtype) {
+        throw new ShapeError(
+          `hyperloom: run: input ${name} is ${given} of ${data.length} values, must be ${dtype} ${show(shape)} ` +
+            `of ${size(shape)}`,
+        );
+      }
+    }
+  }
+
+  #upload(inputs: Readonly<Record<string, HostArray>>): void {
+    for (const [name, tensor] of Object.entries(this.program.inputs)) {
+      this.#memory.write(tensor, inputs[name] as HostArray);
+    }
+    const { step, seed } = this.variables;
+    const fed = (this.program.feeds ?? []).filter(({ tensor }) => this.#memory.has(tensor));
+    this.#memory.feed(new Map(fed.map(({ tensor, values }) => [tensor, values(step + 1, seed)])));
+    if (this.options.poison) this.#memory.poison();
+  }
+
+  /** Copies new values of variables to where they live, and counts the step. */
+  #finish(staging?: GPUBuffer): void {
+    const { gpu } = this.device;
+    const encoder = gpu.createCommandEncoder();
+    this.#encodeCopies(encoder, staging);
+    gpu.queue.submit([encoder.finish()]);
+    this.#advance();
+  }
+
+  #advance(): void {
+    this.#runs++;
+    if (this.program.updates?.size) this.variables.step++;
+  }
+
+  #encodeCopies(encoder: GPUCommandEncoder, staging?: GPUBuffer): void {
+    for (const { from, to, toOffset } of this.#updates) {
+      encoder.copyBufferToBuffer(from.buffer, from.offset, to, toOffset, from.size);
+    }
+    if (!staging) return;
+    for (const { from, toOffset } of this.#results) {
+      encoder.copyBufferToBuffer(from.buffer, from.offset, staging, toOffset, from.size);
+    }
+  }
+
+  async #start(inputs: Readonly<Record<string, HostArray>>): Promise<() => Promise<Outputs>> {
+    const staging = this.#staging[this.#next];
+    if (staging) {
+      this.#next = (this.#next + 1) % this.#staging.length;
+      await staging.pending;
+    }
+    if (this.#disposed)
+      throw new DisposedError("hyperloom: this executable was disposed during a run");
+    this.device.check("run");
+    this.#upload(inputs);
+    if (this.device.debug) await this.#runScoped(staging?.buffer);
+    else this.#submit(staging?.buffer);
+    if (!staging) {
+      const done = this.device.gpu.queue.onSubmittedWorkDone();
+      return async () => {
+        await done;
+        this.device.check("run");
+        return {};
+      };
+    }
+    const arrived = this.#collect(staging.buffer);
+    staging.pending = arrived.catch(() => undefined);
+    return () => arrived;
+  }
+
+  #submit(staging?: GPUBuffer): void {
+    const { gpu } = this.device;
+    let from = 0;
+    for (const [k, to] of this.plan.cuts.entries()) {
+      const encoder = gpu.createCommandEncoder();
+      encode(encoder, this.#recorded, from, to);
+      if (k === this.plan.cuts.length - 1) this.#encodeCopies(encoder, staging);
+      gpu.queue.submit([encoder.finish()]);
+      from = to;
+    }
+    this.#advance();
+  }
+
+  /** Each dispatch by itself inside error scopes: slow, and errors name the op. */
+  async #runScoped(staging?: GPUBuffer): Promise<void> {
+    const { gpu } = this.device;
+    for (const [i, { label, kernel }] of this.#recorded.entries()) {
+      await this.device.scoped(`${label} (kernel ${kernel})`, () => {
+        const encoder = gpu.createCommandEncoder({ label });
+        encode(encoder, this.#recorded, i, i + 1);
+        gpu.queue.submit([encoder.finish({ label })]);
+      });
+    }
+    this.#finish(staging);
+  }
+
+  async #collect(staging: GPUBuffer): Promise<Outputs> {
+    try {
+      await staging.mapAsync(MAP_READ);
+    } catch (error) {
+      this.device.check("run");
+      throw error;
+    }
+    const mapped = staging.getMappedRange();
+    const results: Record<string, HostArray> = {};
+    for (const [k, [name, { dtype }]] of Object.entries(this.program.outputs).entries()) {
+      const { from, toOffset } = this.#results[k] as Copy;
+      results[name] = hostArray(dtype, mapped.slice(toOffset, toOffset + from.size));
+    }
+    staging.unmap();
+    this.device.check("run");
+    return results;
+  }
+}

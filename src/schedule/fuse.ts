@@ -1,0 +1,199 @@
+import { type Dispatch, linearGrid, type Target } from "../gpu/dispatch";
+import type { Node, Operand, Tensor } from "../graph/node";
+import { equal, size } from "../graph/shape";
+import { type Chain, elementwiseKernel, hasEpilogue, withEpilogue } from "./elementwise-kernel";
+
+/** What runs for one node, or for one chain of elementwise nodes. */
+export interface Unit {
+  /** The id of the node in whose place it runs. */
+  readonly at: number;
+  readonly label: string;
+  readonly dispatches: readonly Dispatch<Operand>[];
+}
+
+// An adapter gives 8 storage bindings at least; one is the output.
+const MAX_CHAIN_INPUTS = 7;
+const MAX_BINDINGS = 8;
+const MAX_EPILOGUE_INPUTS = 2;
+// Added to the place of an in-place update.
+const AFTER_ALL = 2 ** 40;
+
+interface Group {
+  readonly steps: Node[];
+  readonly result: Tensor;
+}
+
+const only = (node: Node): Tensor => node.outputs[0] as Tensor;
+const isElementwise = (node: Node): boolean => node.op.expression !== undefined;
+/** A number that chains take as text. */
+export const isLiteral = (node: Node): boolean => isElementwise(node) && node.inputs.length === 0;
+
+/** The nodes that `roots` need, in topological order. */
+export function reachable(roots: readonly Tensor[]): Node[] {
+  const seen = new Set<Node>();
+  const stack = roots.map((t) => t.node);
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    for (const x of node.inputs) stack.push(x.node);
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}
+
+/**
+ * Turns nodes into dispatches: elementwise nodes join the one chain that alone reads them, and a
+ * chain on top of a matmul, convolution, … becomes that kernel's epilogue where at most two more
+ * operands are read. In-place updates come last, after all readers of the old value.
+ */
+export function fuse(nodes: readonly Node[], roots: ReadonlySet<Tensor>, target: Target): Unit[] {
+  const consumers = new Map<Tensor, Set<Node>>();
+  for (const node of nodes) {
+    for (const x of node.inputs) {
+      const set = consumers.get(x);
+      if (set) set.add(node);
+      else consumers.set(x, new Set([node]));
+    }
+  }
+  const groupOf = formGroups(nodes, roots, consumers);
+  const groups = [...new Set(groupOf.values())];
+  const { epilogues, absorbed } = attachEpilogues(groups, groupOf, roots, consumers, target);
+
+  const units = groups.map(
+    (group) => epilogues.get(group) ?? chainUnit(chainOf(group), group.result.node.id),
+  );
+  for (const node of nodes) {
+    if (isElementwise(node) || absorbed.has(node)) continue;
+    const dispatches = node.op.dispatch(node, target);
+    const at = node.op.inPlace ? node.id + AFTER_ALL : node.id;
+    if (dispatches.length > 0) units.push({ at, label: node.op.name, dispatches });
+  }
+  return units.sort((a, b) => a.at - b.at);
+}
+
+/**
+ * Elementwise nodes by the chain they end up in. Literals are written into every chain that reads
+ * them; what else reads them finds a constant.
+ */
+function formGroups(
+  nodes: readonly Node[],
+  roots: ReadonlySet<Tensor>,
+  consumers: ReadonlyMap<Tensor, ReadonlySet<Node>>,
+): Map<Node, Group> {
+  const groupOf = new Map<Node, Group>();
+  for (const node of [...nodes].reverse()) {
+    if (!isElementwise(node)) continue;
+    if (isLiteral(node)) continue;
+    const y = only(node);
+    const readers = [...(consumers.get(y) ?? [])];
+    const group = readers[0] && groupOf.get(readers[0]);
+    const joins =
+      group !== undefined &&
+      !roots.has(y) &&
+      readers.every((r) => groupOf.get(r) === group) &&
+      (equal(y.shape, group.result.shape) || size(y.shape) === 1);
+    if (joins) {
+      group.steps.push(node);
+      if (externals(group).length <= MAX_CHAIN_INPUTS) {
+        groupOf.set(node, group);
+        continue;
+      }
+      group.steps.pop();
+    }
+    groupOf.set(node, { steps: [node], result: y });
+  }
+  return groupOf;
+}
+
+/** What a group reads from outside, in order of first use. */
+function externals(group: Group): Tensor[] {
+  const inside = new Set(group.steps);
+  const found = new Set<Tensor>();
+  for (const node of group.steps) {
+    for (const x of node.inputs) {
+      if (!inside.has(x.node) && !isLiteral(x.node)) found.add(x);
+    }
+  }
+  return [...found];
+}
+
+function chainOf(group: Group): Chain {
+  const literals = new Set<Node>();
+  for (const node of group.steps) {
+    for (const x of node.inputs) {
+      if (isLiteral(x.node)) literals.add(x.node);
+    }
+  }
+  const steps = [...new Set([...group.steps, ...literals])].sort((a, b) => a.id - b.id);
+  return { inputs: externals(group), steps: steps.map(only) };
+}
+
+/** One kernel for a chain, at the place of its last node. */
+export function chainUnit(chain: Chain, at: number): Unit {
+  const { kernel, invocations } = elementwiseKernel(chain);
+  const result = chain.steps[chain.steps.length - 1] as Tensor;
+  const bind: Record<string, Operand> = { y: result };
+  for (const [k, x] of chain.inputs.entries()) bind[`x${k}`] = x;
+  const grid = linearGrid(Math.ceil(invocations / 64));
+  const flops = size(result.shape) * chain.steps.length;
+  return {
+    at,
+    label: kernel.name,
+    dispatches: [{ kernel, bind, uniforms: {}, overrides: {}, grid, flops }],
+  };
+}
+
+function attachEpilogues(
+  groups: readonly Group[],
+  groupOf: ReadonlyMap<Node, Group>,
+  roots: ReadonlySet<Tensor>,
+  consumers: ReadonlyMap<Tensor, ReadonlySet<Node>>,
+  target: Target,
+): { epilogues: Map<Group, Unit>; absorbed: Set<Node> } {
+  const epilogues = new Map<Group, Unit>();
+  const absorbed = new Set<Node>();
+  for (const group of groups) {
+    const chain = chainOf(group);
+    if (chain.inputs.length > 1 + MAX_EPILOGUE_INPUTS || group.result.dtype !== "f32") continue;
+    for (const made of chain.inputs) {
+      const fits =
+        made.node.op.epilogue === true &&
+        made.output === 0 &&
+        !roots.has(made) &&
+        equal(made.shape, group.result.shape) &&
+        [...(consumers.get(made) ?? [])].every((r) => groupOf.get(r) === group);
+      if (!fits) continue;
+      const unit = epilogueUnit(made, chain, group.result, target);
+      if (!unit) continue;
+      epilogues.set(group, unit);
+      absorbed.add(made.node);
+      break;
+    }
+  }
+  return { epilogues, absorbed };
+}
+
+function epilogueUnit(made: Tensor, chain: Chain, result: Tensor, target: Target): Unit | null {
+  let filled = 0;
+  let label = made.node.op.name;
+  const extra = chain.inputs.filter((x) => x !== made);
+  const dispatches: Dispatch<Operand>[] = [];
+  for (const d of made.node.op.dispatch(made.node, target)) {
+    const writes = Object.values(d.bind).includes(made);
+    if (!writes || !hasEpilogue(d.kernel)) {
+      // A dispatch that uses the output without the hook would see or leave raw values.
+      if (writes) return null;
+      dispatches.push(d);
+      continue;
+    }
+    if (d.kernel.bindings.length + extra.length > MAX_BINDINGS) return null;
+    const kernel = withEpilogue(d.kernel, made, chain);
+    const bind: Record<string, Operand> = {};
+    for (const [name, operand] of Object.entries(d.bind))
+      bind[name] = operand === made ? result : operand;
+    for (const [k, x] of extra.entries()) bind[`e${k}`] = x;
+    dispatches.push({ ...d, kernel, bind });
+    filled++;
+    label = `${made.node.op.name}${kernel.name.slice(d.kernel.name.length)}`;
+  }
+  return filled > 0 ? { at: result.node.id, label, dispatches } : null;
+}

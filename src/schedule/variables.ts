@@ -1,0 +1,70 @@
+import { readBack, storageBuffer } from "../gpu/buffers";
+import type { Device } from "../gpu/device";
+import { type DType, show, ShapeError, size } from "../graph/shape";
+import type { HostArray, Variable } from "../ops/sources";
+
+/** The array type of a dtype, over bytes. */
+export function hostArray(dtype: DType, bytes: ArrayBuffer): HostArray {
+  if (dtype === "f32") return new Float32Array(bytes);
+  return dtype === "i32" ? new Int32Array(bytes) : new Uint32Array(bytes);
+}
+
+/**
+ * What lives on a device between runs: parameters, optimiser moments, running statistics, and the
+ * number of steps taken. Executables that share a store see each other's updates.
+ */
+export class Variables {
+  /** Steps taken so far; schedules and the random numbers of a step follow from it. */
+  step = 0;
+  readonly #buffers = new Map<Variable, GPUBuffer>();
+
+  constructor(
+    readonly device: Device,
+    /** Initial values and all random numbers of the steps follow from it. */
+    readonly seed: number = 0,
+  ) {}
+
+  /** The variables that have been used so far. */
+  get all(): Variable[] {
+    return [...this.#buffers.keys()];
+  }
+
+  /** The buffer of a variable, made and filled with its initial values at first use. */
+  buffer(variable: Variable): GPUBuffer {
+    let buffer = this.#buffers.get(variable);
+    if (!buffer) {
+      buffer = storageBuffer(this.device, variable.name, 4 * size(variable.shape));
+      this.#buffers.set(variable, buffer);
+      this.write(variable, variable.initial(this.seed));
+    }
+    return buffer;
+  }
+
+  /** Overwrites a variable. @throws ShapeError when the number of values differs. */
+  write(variable: Variable, data: HostArray): void {
+    if (data.length !== size(variable.shape)) {
+      throw new ShapeError(
+        `hyperloom: variable ${variable.name} has shape ${show(variable.shape)} of ${size(variable.shape)} ` +
+          `elements, ${data.length} values were given`,
+      );
+    }
+    this.device.gpu.queue.writeBuffer(this.buffer(variable), 0, data as Float32Array<ArrayBuffer>);
+  }
+
+  /** The present values of variables, in one read-back. @throws DeviceLostError. */
+  async read(variables: readonly Variable[]): Promise<HostArray[]> {
+    const ranges = variables.map((v) => ({
+      buffer: this.buffer(v),
+      offset: 0,
+      size: 4 * size(v.shape),
+    }));
+    const bytes = await readBack(this.device, ranges);
+    return variables.map((v, i) => hostArray(v.dtype, bytes[i] as ArrayBuffer));
+  }
+
+  /** Frees the buffers. */
+  dispose(): void {
+    this.device.destroyBuffers(this.#buffers.values());
+    this.#buffers.clear();
+  }
+}

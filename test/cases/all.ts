@@ -1,0 +1,27 @@
+import type { OpCase } from "./case";
+import { contractionCases } from "./contraction";
+import { conv2dCases } from "./conv2d";
+import { dropoutCases } from "./dropout";
+import { elementwiseCases } from "./elementwise";
+import { gatherCases } from "./gather";
+import { layoutCases } from "./layout";
+import { matmulCases } from "./matmul";
+import { optimizerUpdateCases } from "./optimizer-updates";
+import { poolCases } from "./pool";
+import { reduceCases } from "./reduce";
+import { softmaxCrossEntropyCases } from "./softmax-cross-entropy";
+
+/** Every case of every op. */
+export const allCases: readonly OpCase[] = [
+  ...contractionCases,
+  ...conv2dCases,
+  ...dropoutCases,
+  ...elementwiseCases,
+  ...gatherCases,
+  ...layoutCases,
+  ...matmulCases,
+  ...optimizerUpdateCases,
+  ...poolCases,
+  ...reduceCases,
+  ...softmaxCrossEntropyCases,
+];

@@ -1,0 +1,107 @@
+import type { Tensor } from "../../src/graph/node";
+import { broadcast, broadcastStrides, type Shape, size, strides } from "../../src/graph/shape";
+import { matmul, type MatmulOptions } from "../../src/ops/matmul";
+import type { Nd, OpCase } from "./case";
+
+/** y[…, m, n] = Σ_k a[…, m, k] b[…, k, n], by four loops. */
+function product(a: Nd, b: Nd, { transposeA = false, transposeB = false }: MatmulOptions): Nd {
+  const [am = 0, an = 0] = a.shape.slice(-2);
+  const [bm = 0, bn = 0] = b.shape.slice(-2);
+  const [M, K, N] = [transposeA ? an : am, transposeA ? am : an, transposeB ? bm : bn];
+  const batch = broadcast("oracle", a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const own = strides(batch);
+  const place = (shape: Shape, item: number): number =>
+    broadcastStrides(shape.slice(0, -2), batch).reduce(
+      (at, s, axis) => at + s * (Math.floor(item / (own[axis] ?? 1)) % (batch[axis] ?? 1)),
+      0,
+    );
+  const data = new Float64Array(size(batch) * M * N);
+  for (let item = 0; item < size(batch); item++) {
+    const a0 = place(a.shape, item) * M * K;
+    const b0 = place(b.shape, item) * K * N;
+    for (let m = 0; m < M; m++) {
+      for (let n = 0; n < N; n++) {
+        let sum = 0;
+        for (let k = 0; k < K; k++) {
+          const x = a.data[a0 + (transposeA ? k * M + m : m * K + k)] ?? 0;
+          const y = b.data[b0 + (transposeB ? n * K + k : k * N + n)] ?? 0;
+          sum += x * y;
+        }
+        data[(item * M + m) * N + n] = sum;
+      }
+    }
+  }
+  return { shape: [...batch, M, N], data };
+}
+
+// K products of size about 1 against a largest result of about 3 sqrt(K): roundings of 2^-24 that
+// grow like sqrt(K), one by one, leave 2e-6 up to K = 200,000.
+const TOLERANCE = 2e-6;
+
+function matmulCase(a: Shape, b: Shape, options: MatmulOptions = {}, differences = true): OpCase {
+  const mark = (t: boolean | undefined) => (t ? "ᵀ" : "");
+  return {
+    name: `matmul: [${a.join(", ")}]${mark(options.transposeA)} · [${b.join(", ")}]${mark(options.transposeB)}`,
+    ops: ["matmul"],
+    inputs: [{ shape: a }, { shape: b }],
+    build: (x, y) => matmul(x as Tensor, y as Tensor, options),
+    oracle: (x, y) => product(x as Nd, y as Nd, options),
+    tolerance: TOLERANCE,
+    ...(differences ? {} : { gradients: [] }),
+  };
+}
+
+/** The four ways of storing the same product. */
+function everyOrder(m: number, k: number, n: number, differences = true): readonly OpCase[] {
+  return [false, true].flatMap((transposeA) =>
+    [false, true].map((transposeB) =>
+      matmulCase(
+        transposeA ? [k, m] : [m, k],
+        transposeB ? [n, k] : [k, n],
+        { transposeA, transposeB },
+        differences,
+      ),
+    ),
+  );
+}
+
+/** Matrix products: odd and prime sizes, batches, shared and per-sample operands, long sums. */
+export const matmulCases: readonly OpCase[] = [
+  ...everyOrder(5, 7, 3),
+  ...everyOrder(8, 4, 12),
+  ...everyOrder(17, 13, 19),
+  ...everyOrder(1, 11, 5),
+  ...everyOrder(7, 9, 1),
+  ...everyOrder(20, 16, 24),
+  // Sizes that fill no block, one block, and several with a rest; beyond differences.
+  ...everyOrder(67, 53, 71, false),
+  ...everyOrder(64, 64, 64, false),
+  ...everyOrder(128, 36, 80, false),
+  ...everyOrder(33, 1031, 9, false),
+  ...everyOrder(3, 2053, 5, false),
+  matmulCase([1, 1], [1, 1]),
+  matmulCase([32, 784], [784, 10], {}, false),
+  matmulCase([1, 515], [515, 300], {}, false),
+  matmulCase([300, 515], [515, 1], {}, false),
+  // Batches: both per sample, one shared, broadcasting of single axes.
+  matmulCase([3, 5, 4], [3, 4, 6]),
+  matmulCase([3, 5, 4], [4, 6]),
+  matmulCase([5, 4], [3, 4, 6]),
+  matmulCase([3, 4, 5], [4, 6], { transposeA: true }),
+  matmulCase([5, 4], [3, 6, 4], { transposeB: true }),
+  matmulCase([1, 5, 4], [3, 4, 6]),
+  matmulCase([3, 5, 4], [1, 4, 6]),
+  matmulCase([2, 3, 5, 4], [4, 7]),
+  matmulCase([2, 1, 5, 4], [3, 4, 3]),
+  matmulCase([2, 3, 1, 4, 5], [2, 1, 3, 4, 2], { transposeA: true }),
+  matmulCase([7, 1, 9], [7, 9, 11]),
+  matmulCase([7, 1, 9], [7, 11, 9], { transposeB: true }),
+  matmulCase([13, 17, 12], [13, 12, 20], {}, false),
+  // Gradients of operands large enough for every kind of kernel.
+  matmulCase([3, 9, 20], [20, 12]),
+  matmulCase([9, 20], [3, 20, 12]),
+  // Sums beyond the trips that some adapters allow a loop.
+  ...everyOrder(2, 65_537, 3, false),
+  matmulCase([1, 200_003], [200_003, 1], {}, false),
+  matmulCase([17, 131_073], [131_073, 8], {}, false),
+];

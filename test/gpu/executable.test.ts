@@ -1,0 +1,204 @@
+import { describe, expect, test } from "vitest";
+import { Device, useDevice } from "../../src/gpu/device";
+import { LimitError } from "../../src/gpu/errors";
+import { apply1, notDifferentiable, type Op, type Tensor } from "../../src/graph/node";
+import { key, uniform } from "../../src/graph/random";
+import { hyperCnn } from "../../src/hyper/hyper-cnn";
+import { crossEntropy } from "../../src/nn/losses";
+import { add, exp, mul } from "../../src/ops/elementwise";
+import { matmul } from "../../src/ops/matmul";
+import { sum } from "../../src/ops/reduce";
+import { placeholder } from "../../src/ops/sources";
+import { adam } from "../../src/optim/optimizer";
+import { compile } from "../../src/schedule/executable";
+import { gradient } from "../../src/schedule/gradient";
+import { trainStep } from "../../src/train/programs";
+import { testDevice } from "./check-case";
+import { countingDevice } from "./counting-device";
+
+/** A batch of noise with labels: speed and counters do not ask for more. */
+function noise(batch: number) {
+  return {
+    x: Float32Array.from(uniform(key(1), batch * 784)),
+    labels: Uint32Array.from({ length: batch }, (_, i) => i % 10),
+    weight: new Float32Array(batch).fill(1),
+  };
+}
+
+describe("the execution contract, counted by a wrapped device", () => {
+  test("hyper-CNN training step of 32: one submit, at most 30 dispatches, no new objects", async () => {
+    const real = await testDevice();
+    const { device: gpu, calls } = countingDevice(real.gpu);
+    const device = new Device(gpu, real.adapter, false, false);
+    const net = hyperCnn({ nz: 4 });
+    const step = await compile(device, trainStep(net, crossEntropy, adam(), { batch: 32 }), {
+      seed: 1,
+    });
+    const batch = noise(32);
+    await step.run(batch);
+
+    const before = { ...calls };
+    const runs = 3;
+    const losses: number[] = [];
+    for (let i = 0; i < runs; i++) losses.push((await step.run(batch)).loss?.[0] as number);
+    const { stats } = step;
+    expect(calls.objects - before.objects).toBe(0);
+    expect(stats.createdSinceCompile).toBe(0);
+    expect(calls.dispatches - before.dispatches).toBe(runs * stats.dispatches);
+    expect(calls.passes - before.passes).toBe(runs * stats.passes);
+    expect(calls.submits - before.submits).toBe(runs * stats.submits);
+    // x, labels, weight, and one write for all numbers of the step.
+    expect(calls.writes - before.writes).toBe(runs * 4);
+    expect(stats.submits).toBe(1);
+    expect(stats.dispatches).toBeLessThanOrEqual(30);
+    expect(calls.objects).toBe(device.counts.created);
+    expect(calls.buffersAlive).toBe(device.counts.buffers);
+    expect(calls.bytesAlive).toBe(device.counts.bytes);
+    expect(losses[2]).toBeLessThan(losses[0] as number);
+
+    step.dispose();
+    expect(calls.buffersAlive).toBe(0);
+    expect(device.counts.bytes).toBe(0);
+    device.dispose();
+    expect(real.lost).toBe(false);
+  });
+
+  test("two equal runs of five steps end in the same bits", async () => {
+    const device = await testDevice();
+    const parameters = async (): Promise<Uint32Array> => {
+      const net = hyperCnn({ nz: 3, channels: [3, 5], kernelSize: 3, input: [1, 8, 8] });
+      const step = await compile(device, trainStep(net, crossEntropy, adam(), { batch: 4 }), {
+        seed: 7,
+      });
+      const batch = { ...noise(4), x: Float32Array.from(uniform(key(3), 4 * 64)) };
+      for (let i = 0; i < 5; i++) await step.run(batch);
+      const [data] = await step.variables.read(step.variables.all.slice(0, 1));
+      step.dispose();
+      return new Uint32Array((data as Float32Array).buffer);
+    };
+    const first = await parameters();
+    expect(first.some((word) => word !== 0)).toBe(true);
+    expect(await parameters()).toEqual(first);
+  });
+
+  test("a value that a gradient slab and another op both read is copied, not aliased", async () => {
+    const device = await testDevice();
+    const x = placeholder("x", [5]);
+    const y = exp(x);
+    const [dx] = gradient(sum(mul(y, y)), [x]);
+    const run = await compile(device, { inputs: { x }, outputs: { dx: dx as Tensor, y } });
+    const out = await run.run({ x: Float32Array.of(0, 1, -1, 0.5, 2) });
+    expect(out.y?.[1]).toBeCloseTo(Math.E, 5);
+    expect(out.dx?.[1]).toBeCloseTo(2 * Math.E ** 2, 4);
+    run.dispose();
+  });
+});
+
+describe("refusals, before any GPU work", () => {
+  test("a plan beyond the device's limits names both numbers", async () => {
+    const device = await testDevice();
+    const limit = device.gpu.limits.maxStorageBufferBindingSize;
+    const n = Math.floor(limit / 4) + 64;
+    const x = placeholder("x", [n]);
+    const before = device.counts.created;
+    const attempt = compile(device, { inputs: { x }, outputs: { y: add(x, 1) } });
+    await expect(attempt).rejects.toThrow(LimitError);
+    await expect(attempt).rejects.toThrow(
+      `maxStorageBufferBindingSize is ${limit}, ${4 * n} needed`,
+    );
+    expect(device.counts.created).toBe(before);
+  });
+
+  test("the byte budget stops an allocation", async () => {
+    const real = await testDevice();
+    const device = new Device(real.gpu, real.adapter, false, false, 1000);
+    const x = placeholder("x", [1000]);
+    await expect(compile(device, { inputs: { x }, outputs: { y: add(x, 1) } })).rejects.toThrow(
+      /byte budget \(maxBytes\) is 1000/,
+    );
+    expect(device.counts.buffers).toBe(0);
+  });
+
+  test("inputs are checked by name, dtype and size", async () => {
+    const device = await testDevice();
+    const x = placeholder("x", [2, 3]);
+    const run = await compile(device, { inputs: { x }, outputs: { y: add(x, 1) } });
+    await expect(run.run({})).rejects.toThrow("input x (f32 [2, 3]) is missing");
+    await expect(run.run({ x: new Float32Array(5) })).rejects.toThrow(
+      "f32 of 5 values, must be f32 [2, 3] of 6",
+    );
+    await expect(run.run({ x: new Uint32Array(6) })).rejects.toThrow("is u32 of 6 values");
+    await expect(run.run({ x: new Float32Array(6), z: new Float32Array(1) })).rejects.toThrow(
+      "no input z",
+    );
+    run.dispose();
+    await expect(run.run({ x: new Float32Array(6) })).rejects.toThrow("disposed");
+  });
+
+  test("shape errors name the op and both shapes", () => {
+    const a = placeholder("a", [2, 3]);
+    const b = placeholder("b", [4, 5]);
+    expect(() => add(a, b)).toThrow("add: shapes [2, 3] and [4, 5] do not broadcast: 3 against 5");
+    expect(() => matmul(a, b)).toThrow(/matmul.*\[2, 3\].*\[4, 5\]/);
+  });
+});
+
+describe("errors of the GPU", () => {
+  const broken: Op<null> = {
+    name: "broken",
+    shape: (_, x) => [x as Tensor],
+    gradient: notDifferentiable("it is broken"),
+    dispatch: (node) => [
+      {
+        kernel: {
+          name: "broken_kernel",
+          code: "@compute @workgroup_size(1) fn main() { let x: u32 = 1.5; }",
+          entryPoint: "main",
+          bindings: [],
+          uniforms: null,
+          overrides: {},
+          workgroupSize: [1],
+        },
+        bind: { y: node.outputs[0] as Tensor },
+        uniforms: {},
+        overrides: {},
+        grid: [1, 1, 1],
+        flops: 0,
+      },
+    ],
+  };
+
+  test("a shader that does not compile is named", async () => {
+    const real = await testDevice();
+    const device = useDevice(real.gpu);
+    const x = placeholder("x", [4]);
+    const attempt = compile(device, { inputs: { x }, outputs: { y: apply1(broken, null, x) } });
+    await expect(attempt).rejects.toThrow(/broken_kernel/);
+    expect(device.counts.buffers).toBe(0);
+  });
+
+  test("debug mode runs the same numbers under validation scopes", async () => {
+    const real = await testDevice();
+    const device = useDevice(real.gpu, { debug: true });
+    const a = placeholder("a", [3, 5]);
+    const b = placeholder("b", [5, 2]);
+    const run = await compile(device, { inputs: { a, b }, outputs: { y: add(matmul(a, b), 1) } });
+    const out = await run.run({ a: new Float32Array(15).fill(1), b: new Float32Array(10).fill(2) });
+    expect([...(out.y as Float32Array)]).toEqual(new Array(6).fill(11));
+    run.dispose();
+  });
+
+  test("a lost device rejects runs with the reason", async () => {
+    const adapter = await navigator.gpu.requestAdapter();
+    const gpu = (await adapter?.requestDevice()) as GPUDevice;
+    const device = useDevice(gpu);
+    const x = placeholder("x", [4]);
+    const run = await compile(device, { inputs: { x }, outputs: { y: add(x, 1) } });
+    gpu.destroy();
+    await gpu.lost;
+    await expect(run.run({ x: new Float32Array(4) })).rejects.toThrow(
+      /device was lost \(destroyed/,
+    );
+    run.dispose();
+  });
+});

@@ -1,0 +1,122 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { describe, expect, test } from "vitest";
+import { reflect, shaderFiles } from "../../shaders/plugin.mjs";
+import { aptInstall } from "../../src/cli/browser";
+
+const files = shaderFiles();
+
+/** naga has no subgroups: such a file is a variant, compiled by the tests in Chrome alone. */
+const forNaga = files.filter(
+  (file) => !/^enable .*\bsubgroups\b/m.test(readFileSync(file, "utf8")),
+);
+
+/** Runs naga.ts over the files in a Deno process. */
+const runNaga = () =>
+  spawnSync(
+    "npx",
+    ["deno", "run", "-A", "--no-config", "--no-lock", "test/node/naga.ts", ...forNaga],
+    {
+      encoding: "utf8",
+      env: {
+        ...process.env,
+        // On Linux wgpu would fall back to OpenGL, which has not even the default limits.
+        ...(process.platform === "linux" ? { DENO_WEBGPU_BACKEND: "vulkan" } : {}),
+        DENO_NO_UPDATE_CHECK: "1",
+        NO_COLOR: "1",
+      },
+    },
+  );
+
+test("every shader compiles under Deno's naga", () => {
+  let result = runNaga();
+  if (result.status === 3 && aptInstall("mesa-vulkan-drivers")) result = runNaga();
+  const lines = result.stdout
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as { file: string; error?: string | null });
+  const finished = lines.filter((line) => line.error !== undefined);
+  const failed = finished
+    .filter((line) => line.error !== null)
+    .map((line) => `${basename(line.file)}: ${line.error}`);
+  expect(failed).toEqual([]);
+  const last = basename(lines.at(-1)?.file ?? "no shader");
+  expect(finished.length, `Deno ended at ${last}: ${result.stderr}`).toBe(forNaga.length);
+});
+
+describe.each(files.map((file) => [basename(file), file] as const))("%s", (_name, file) => {
+  const code = readFileSync(file, "utf8");
+
+  test("stays within the default limits and says what it does", () => {
+    const kernel = reflect(file, code);
+    expect(kernel.bindings.length).toBeLessThanOrEqual(8);
+    const threads = kernel.workgroupSize.map((size) =>
+      typeof size === "number" ? size : (kernel.overrides[size] ?? Number.NaN),
+    );
+    expect(threads.reduce((product, size) => product * size, 1)).toBeLessThanOrEqual(256);
+
+    const header = /^(?:\/\/.*\n)+/.exec(code)?.[0] ?? "";
+    expect(header, "the file must begin with a comment").not.toBe("");
+    const unnamed = kernel.bindings.filter(
+      ({ name }) => !new RegExp(`\\b${name.replace(/\d+$/, "\\d")}\\b`).test(header),
+    );
+    expect(
+      unnamed.map(({ name }) => name),
+      "bindings that the header does not explain",
+    ).toEqual([]);
+  });
+});
+
+test("reflection reads names, layouts and defaults that are expressions", () => {
+  const kernel = reflect(
+    "probe_me.wgsl",
+    `override TILE: u32 = 16u;
+     override WIDE: u32 = TILE * 4u;
+     override FLAG: bool = true;
+     override SCALE: f32 = -1.5;
+     override LATE = WIDE / 3 + 1u;
+     struct Params { n: u32, off: i32, s: f32, v: vec4<u32>, w: vec4f }
+     @group(0) @binding(1) var<storage, read_write> out : array<vec4f>;
+     @group(0) @binding(0) var<storage> x: array<u32>;
+     @group(0) @binding(2) var<uniform> p: Params;
+     @compute @workgroup_size(TILE, 4)
+     fn main(@builtin(global_invocation_id) g: vec3<u32>) { out[g.x] = p.w * f32(x[g.x]); if (FLAG) { let block = p.w; out[0] = block; } }
+     // The parser must not see what follows: { fn
+     fn later() -> vec4f { let block = p.w; return vec4f(block[0]); }
+     override LAST = 3u;`,
+  );
+  expect(kernel).toMatchObject({
+    name: "probe_me",
+    entryPoint: "main",
+    bindings: [
+      { name: "x", binding: 0, access: "read", type: "array<u32>" },
+      { name: "out", binding: 1, access: "read_write", type: "array<vec4<f32>>" },
+    ],
+    uniforms: {
+      binding: 2,
+      size: 48,
+      fields: {
+        n: { offset: 0, type: "u32" },
+        off: { offset: 4, type: "i32" },
+        s: { offset: 8, type: "f32" },
+        v: { offset: 16, type: "vec4<u32>" },
+        w: { offset: 32, type: "vec4<f32>" },
+      },
+    },
+    overrides: { TILE: 16, WIDE: 64, FLAG: 1, SCALE: -1.5, LATE: 22, LAST: 3 },
+    workgroupSize: ["TILE", 4, 1],
+  });
+});
+
+test.each([
+  ["override N: u32;", "override N needs a default"],
+  ["@group(1) @binding(0) var<storage> y: array<f32>;", "outside group 0"],
+  ["@group(0) @binding(2) var<storage> y: array<f32>;", "without a gap"],
+  ["@group(0) @binding(1) var<uniform> p: vec4<f32>;", "must be a struct"],
+])("reflection refuses %s", (line, message) => {
+  const code = `${line}
+    @group(0) @binding(0) var<storage, read_write> x: array<f32>;
+    @compute @workgroup_size(1) fn main() { x[0] = 1.0; }`;
+  expect(() => reflect("probe.wgsl", code)).toThrow(message);
+});
