@@ -108,118 +108,110 @@ export async function benchJob(spec: BenchSpec, context: JobContext): Promise<Be
   return withDevice(context, (device) => measure(device, kernels, steps, spec.repeat, context));
 }
 
-interface Prepared {
-  readonly replayed: Replay;
-  readonly timed: Timed;
-}
-
+/** A kernel that is ready to be timed, or has been found wrong. */
 interface PreparedKernel {
-  readonly row: KernelRow;
-  readonly case?: KernelCase;
-  readonly prepared?: Prepared;
+  readonly name: string;
+  readonly dispatches: number;
+  readonly case: KernelCase;
+  readonly timed: Timed | { readonly wrong: string };
 }
 
+/** Everything that is made here lives as long as the device, which is the job's own. */
 async function measure(
   device: Device,
-  named: readonly NamedCase[],
-  stepsWanted: readonly StepCase[],
+  namedCases: readonly NamedCase[],
+  stepCases: readonly StepCase[],
   repeat: number,
   { emit, signal, versions }: JobContext,
 ): Promise<BenchResult> {
+  const watch = new Stopwatch(device);
+  const roofs = roofCases(device.target);
   const report = (done: number, total: number, name: string): void => {
+    if (signal.aborted) throw new Error("hyperloom: the bench was interrupted");
     const event: BenchProgress = { event: "progress", done, total, name };
     emit(event);
   };
-  const watch = new Stopwatch(device);
-  let prepared = 0;
-  const roofs = roofCases(device.target);
-  const all = stepsWanted.length + roofs.length + named.length;
-  const preparing = (name: string): void => {
-    if (signal.aborted) throw new Error("hyperloom: the bench was interrupted");
-    report(prepared++, all, `preparing ${name}`);
-  };
+  const total = stepCases.length + roofs.length + namedCases.length;
   // Steps come first, so that their first step finds nothing compiled by a kernel's own row.
   const steps: TimedStep[] = [];
-  for (const step of stepsWanted) {
-    preparing(step.name);
+  for (const [i, step] of stepCases.entries()) {
+    report(i, total, `preparing ${step.name}`);
     steps.push(await prepareStep(device, step));
   }
-  const record = async (name: string, replayed: Replay): Promise<Prepared> => {
-    const repeats = await watch.repeats(replayed.recorded);
-    return { replayed, timed: { name, sample: () => watch.time(replayed.recorded, repeats) } };
-  };
-  const roofTimed: Prepared[] = [];
-  for (const roof of roofs) {
-    preparing(roof.name);
-    roofTimed.push(await record(roof.name, await replay(device, [roof.output], {})));
+  const roofReplays: Replay[] = [];
+  const roofTimed: Timed[] = [];
+  for (const { name, output } of roofs) {
+    const replayed = await replay(device, [output], {});
+    roofReplays.push(replayed);
+    roofTimed.push(await watch.prepare(name, replayed, await watch.time(replayed.recorded)));
   }
   const kernels: PreparedKernel[] = [];
-  for (const { name, make } of named) {
-    preparing(name);
-    const made = make();
-    const replayed = await replay(device, made.outputs, made.inputs);
-    await watch.time(replayed.recorded);
-    const wrong = check(made, await replayed.read(made.outputs[0]));
-    if (wrong === null) {
-      const dispatches = replayed.recorded.length;
-      kernels.push({
-        row: { name, dispatches },
-        case: made,
-        prepared: await record(name, replayed),
-      });
-    } else {
-      kernels.push({ row: { name, wrong } });
-      replayed.dispose();
-    }
+  for (const [i, named] of namedCases.entries()) {
+    report(total - namedCases.length + i, total, `preparing ${named.name}`);
+    kernels.push(await prepareKernel(device, watch, named));
   }
-  const submit = submitCase(device, (roofTimed.at(-1) as Prepared).replayed);
-  const timed = [...roofTimed, ...kernels.flatMap((k) => k.prepared ?? [])].map((p) => p.timed);
-  const times = await interleave([...timed, submit, ...steps], repeat, report, signal);
-  const of = (t: Timed): Spread => times.get(t) as Spread;
+  const submit = submitCase(device, roofReplays.at(-1) as Replay);
+  const right = kernels.flatMap(({ timed }) => ("wrong" in timed ? [] : timed));
+  const times = await interleave([...roofTimed, submit, ...right, ...steps], repeat, report);
+  const of = (timed: Timed): Spread => times.get(timed) as Spread;
 
-  const roofRows: RoofRow[] = roofs.map((roof, i) => {
-    const at = of((roofTimed[i] as Prepared).timed);
+  const roofRows = roofs.map((roof, i): RoofRow => {
+    const at = of(roofTimed[i] as Timed);
     return { name: roof.name, value: roofValue(roof, at.median), unit: roof.unit, ...at };
   });
   const roof = roofOf(new Map(roofRows.map(({ name, value }) => [name, value])));
-  roofRows.push({ name: submit.name, value: 1000 * of(submit).median, unit: "µs", ...of(submit) });
-  const kernelRows = kernels.map(({ row, case: made, prepared: p }) =>
-    made && p
-      ? { ...row, ...of(p.timed), ...rates(made, row.dispatches ?? 1, of(p.timed), roof) }
-      : row,
-  );
+  const kernelRows = kernels.map(({ name, dispatches, case: made, timed }): KernelRow => {
+    if ("wrong" in timed) return { name, wrong: timed.wrong };
+    return { name, dispatches, ...of(timed), ...rates(made, dispatches, of(timed).median, roof) };
+  });
   const stepRows: StepRow[] = [];
-  for (const step of steps) {
-    const at = of(step);
-    const { dispatches, submits, bytesPlanned, bytesPeak } = step.stats();
-    stepRows.push({
-      name: step.name,
-      ...at,
-      stepsPerSecond: 1000 / at.median,
-      imagesPerSecond: (1000 * step.case.batch) / at.median,
-      first: step.first,
-      ...{ dispatches, submits, bytesPlanned, bytesPeak },
-      kernels: await step.shares(),
-    });
-  }
-  for (const { replayed } of [...roofTimed, ...kernels.flatMap((k) => k.prepared ?? [])])
-    replayed.dispose();
-  for (const step of steps) step.dispose();
-  submit.dispose();
-  watch.dispose();
+  for (const step of steps) stepRows.push(await stepRow(step, of(step)));
+  const submitted = of(submit);
   return {
     adapter: device.adapter,
     versions,
     clock: watch.clock,
-    roof: roofRows,
+    roof: [
+      ...roofRows,
+      { name: submit.name, value: 1000 * submitted.median, unit: "µs", ...submitted },
+    ],
     kernels: kernelRows,
     ratios: ratios(kernelRows),
     steps: stepRows,
   };
 }
 
+async function prepareKernel(
+  device: Device,
+  watch: Stopwatch,
+  { name, make }: NamedCase,
+): Promise<PreparedKernel> {
+  const made = make();
+  const replayed = await replay(device, made.outputs, made.inputs);
+  const first = await watch.time(replayed.recorded);
+  const wrong = check(made, await replayed.read(made.outputs[0]));
+  const timed = wrong === null ? await watch.prepare(name, replayed, first) : { wrong };
+  return { name, dispatches: replayed.recorded.length, case: made, timed };
+}
+
+async function stepRow(step: TimedStep, at: Spread): Promise<StepRow> {
+  const { dispatches, submits, bytesPlanned, bytesPeak } = step.stats();
+  return {
+    name: step.name,
+    ...at,
+    stepsPerSecond: 1000 / at.median,
+    imagesPerSecond: (1000 * step.case.batch) / at.median,
+    first: step.first,
+    dispatches,
+    submits,
+    bytesPlanned,
+    bytesPeak,
+    kernels: await step.shares(),
+  };
+}
+
 /** Rates of a kernel, and which roof allows it the least. */
-function rates({ flops, bytes }: KernelCase, dispatches: number, { median }: Spread, roof: Roof) {
+function rates({ flops, bytes }: KernelCase, dispatches: number, median: number, roof: Roof) {
   const least = {
     fma: flops / roof.fma / 1e6,
     storage: bytes / roof.storage / 1e6,

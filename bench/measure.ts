@@ -1,6 +1,7 @@
 import { BufferUsage, MAP_READ } from "../src/gpu/buffers";
 import type { Device } from "../src/gpu/device";
 import { encode, type Recorded } from "../src/gpu/record";
+import type { Replay } from "./replay";
 
 /** The middle and the ends of several times, in milliseconds. */
 export interface Spread {
@@ -33,16 +34,14 @@ export interface Timed {
 export async function interleave(
   cases: readonly Timed[],
   repeat: number,
-  onSample: (done: number, total: number, name: string) => void,
-  signal: AbortSignal,
+  report: (done: number, total: number, name: string) => void,
 ): Promise<Map<Timed, Spread>> {
   const times = new Map<Timed, number[]>(cases.map((c) => [c, []]));
   let done = 0;
   for (let round = 0; round < repeat; round++) {
     for (const [timed, samples] of times) {
-      if (signal.aborted) throw new Error("hyperloom: the bench was interrupted");
       samples.push(await timed.sample());
-      onSample(++done, repeat * cases.length, timed.name);
+      report(++done, repeat * cases.length, timed.name);
     }
   }
   return new Map([...times].map(([timed, samples]) => [timed, spread(samples)]));
@@ -81,25 +80,20 @@ export class Stopwatch {
     return total;
   }
 
-  /** How many runs fill a pass that the clock can time; the first of them warms the pipeline up. */
-  async repeats(recorded: readonly Recorded[]): Promise<number> {
+  /**
+   * A replay as something to be timed: run so often in a row that the clock can time it.
+   * @param first Milliseconds of a run before: a long one is not repeated.
+   */
+  async prepare(name: string, { recorded }: Replay, first: number): Promise<Timed> {
     const wanted = SHORTEST_PASS_MS[this.clock];
-    const began = performance.now();
-    await this.time(recorded);
-    // A first run this long needs no second one; shorter ones may be compilation alone.
-    if (performance.now() - began > 1000) return 1;
-    for (let repeats = 1; ; ) {
-      const total = repeats * (await this.time(recorded, repeats));
-      if (total >= 0.9 * wanted || repeats === MOST_REPEATS) return repeats;
+    let repeats = 1;
+    for (let total = first; total < 10 * wanted; ) {
+      total = repeats * (await this.time(recorded, repeats));
+      if (total >= 0.9 * wanted || repeats === MOST_REPEATS) break;
       const more = Math.ceil(repeats * Math.min(32, (1.2 * wanted) / Math.max(total, 0.05)));
       repeats = Math.min(MOST_REPEATS, more);
     }
-  }
-
-  /** Frees the buffers. */
-  dispose(): void {
-    this.#querySet?.destroy();
-    this.device.destroyBuffers([this.#resolve, this.#staging].filter((b) => b !== null));
+    return { name, sample: () => this.time(recorded, repeats) };
   }
 
   async #pass(recorded: readonly Recorded[]): Promise<number> {

@@ -33,7 +33,6 @@ export interface Replay {
   readonly recorded: readonly Recorded[];
   /** The present values of an output. */
   readonly read: (output: Tensor) => Promise<HostArray>;
-  readonly dispose: () => void;
 }
 
 // Where a uniform may begin in its buffer, bytes.
@@ -42,7 +41,8 @@ const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNM
 
 /**
  * Plans `outputs` as `compile` does, and records the dispatches. An executable uploads and reads
- * back with every run; this one runs kernels and nothing else.
+ * back with every run; this one runs kernels and nothing else. Its buffers live as long as the
+ * device.
  * @param inputs Values of placeholders; those left out are zero.
  */
 export async function replay(
@@ -55,7 +55,7 @@ export async function replay(
   const compiled = await Promise.all(
     dispatches.map(({ dispatch: d }) => device.pipelines.get(d.kernel, d.overrides)),
   );
-  const { buffers, owned } = allocate(device, planned, inputs);
+  const buffers = allocate(device, planned, inputs);
   const range = (operand: Operand) => {
     const place = planned.places.get(operand);
     const buffer = place && buffers.get(place.storage);
@@ -73,7 +73,6 @@ export async function replay(
       const bytes = packUniforms(d.kernel, d.uniforms);
       const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
       const buffer = device.createBuffer({ label, size: aligned(bytes.byteLength), usage });
-      owned.push(buffer);
       device.gpu.queue.writeBuffer(buffer, 0, bytes);
       const resource = { buffer, offset: 0, size: bytes.byteLength };
       entries.push({ binding: d.kernel.uniforms.binding, resource });
@@ -87,17 +86,14 @@ export async function replay(
       const [bytes] = await readBack(device, [{ ...range(output), size: 4 * size(output.shape) }]);
       return hostArray(output.dtype, bytes as ArrayBuffer);
     },
-    dispose: () => device.destroyBuffers(owned),
   };
 }
 
 /** Buffers of a plan: slots full of NaN, so that what a kernel leaves unwritten shows; inputs. */
 function allocate(device: Device, planned: Plan, inputs: Readonly<Record<string, HostArray>>) {
   const buffers = new Map<Storage, GPUBuffer>();
-  const owned: GPUBuffer[] = [];
   const make = (label: string, bytes: number, data?: HostArray): GPUBuffer => {
     const buffer = storageBuffer(device, label, bytes);
-    owned.push(buffer);
     if (data) device.gpu.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
     return buffer;
   };
@@ -114,5 +110,5 @@ function allocate(device: Device, planned: Plan, inputs: Readonly<Record<string,
       buffers.set(s, make(name, s.bytes, inputs[name]));
     }
   }
-  return { buffers, owned };
+  return buffers;
 }

@@ -38,7 +38,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 function kernelCells(row: KernelRow): string[] {
   const { name, median, min = 0, max = 0, samples = 0, wrong } = row;
-  if (wrong !== undefined || median === undefined) return [name, `WRONG: ${wrong}`];
+  if (wrong !== undefined || median === undefined) return [name, "WRONG"];
   const roof = `${significant(row.percent ?? 0)} % ${row.bound}`;
   const ends = range({ median, min, max, samples });
   return [
@@ -105,6 +105,10 @@ export function markdown(report: BenchReport): string {
   if (report.kernels.length > 0) {
     const head = ["kernel", "ms", "min–max", "GFLOP/s", "GB/s", "of the roof", "dispatches"];
     parts.push(table(head, report.kernels.map(kernelCells)));
+    const wrong = report.kernels.flatMap((row) =>
+      row.wrong ? `- ${row.name} is WRONG: ${row.wrong}` : [],
+    );
+    if (wrong.length > 0) parts.push(wrong.join("\n"));
   }
   if (report.ratios.length > 0) {
     parts.push(

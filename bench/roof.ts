@@ -62,7 +62,7 @@ const SETTINGS: Readonly<Record<Target["adapter"], Setting>> = {
     fma: [128, 8192, 1024],
     shared: [256, 1024, 512],
     storage: [128, 2048, 0],
-    elements: 2 ** 26,
+    elements: 2 ** 25,
   },
 };
 
@@ -151,7 +151,7 @@ export function roofOf(values: ReadonlyMap<string, number>): Roof {
 }
 
 /** What a submit costs that reads 4 bytes back: the wall time from encoding to the mapped value. */
-export function submitCase(device: Device, { recorded }: Replay): Timed & { dispose(): void } {
+export function submitCase(device: Device, { recorded }: Replay): Timed {
   const source = storageBuffer(device, "read-back source", 4);
   const staging = device.createBuffer({
     size: 4,
@@ -170,6 +170,5 @@ export function submitCase(device: Device, { recorded }: Replay): Timed & { disp
       device.check("bench");
       return performance.now() - began;
     },
-    dispose: () => device.destroyBuffers([source, staging]),
   };
 }

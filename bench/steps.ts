@@ -32,7 +32,6 @@ export interface TimedStep extends Timed {
   readonly first: { readonly build: number; readonly compile: number; readonly run: number };
   readonly stats: () => ExecutableStats;
   readonly shares: () => Promise<KernelShare[]>;
-  readonly dispose: () => void;
 }
 
 /** The models of the library, training and inference, at batch 32 and 128. */
@@ -85,7 +84,6 @@ export async function prepareStep(device: Device, step: StepCase): Promise<Timed
     },
     stats: () => executable.stats,
     shares: () => shares(executable, inputs),
-    dispose: () => executable.dispose(),
   };
 }
 

@@ -35,19 +35,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
         @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
   if (i >= u.vectors) { return; }
+  // Chosen without a branch, which adapters that mask would pay for on both sides.
+  let step = select(scalars[1], scalars[3], EPS_FIRST);
+  let root = select(scalars[2], 1.0, EPS_FIRST);
+  let factor = select(1.0, scale[0], SCALED);
   var weights = p[i];
-  var gradient = g[i];
-  if (SCALED) { gradient *= scale[0]; }
-  gradient += u.coupled_decay * weights;
+  let gradient = factor * g[i] + u.coupled_decay * weights;
   weights -= (scalars[0] * u.decoupled_decay) * weights;
   let mean = u.beta1 * m[i] + u.one_minus_beta1 * gradient;
   let square = u.beta2 * v[i] + u.one_minus_beta2 * (gradient * gradient);
   m[i] = mean;
   v[i] = square;
-  if (EPS_FIRST) {
-    weights -= scalars[3] * mean / (sqrt(square) + u.eps);
-  } else {
-    weights -= scalars[1] * mean / (sqrt(square) * scalars[2] + u.eps);
-  }
-  p[i] = weights;
+  p[i] = weights - step * mean / (sqrt(square) * root + u.eps);
 }

@@ -71,12 +71,19 @@ struct Tiles {
   d: Tile,
 }
 
-// 16 values of a source row.
+// 16 values of a source row, of which the first 8 are the pixels that a tap sees.
 struct Window {
   a: vec4<f32>,
   b: vec4<f32>,
   c: vec4<f32>,
   d: vec4<f32>,
+}
+
+struct Windows {
+  a: Window,
+  b: Window,
+  c: Window,
+  d: Window,
 }
 
 fn window(at: u32) -> Window {
@@ -87,47 +94,63 @@ fn window(at: u32) -> Window {
   return v;
 }
 
+// The window of the next tap; moves registers' names, not values.
+fn shift(v: Window) -> Window {
+  return Window(
+    vec4<f32>(v.a.yzw, v.b.x),
+    vec4<f32>(v.b.yzw, v.c.x),
+    vec4<f32>(v.c.yzw, v.d.x),
+    vec4<f32>(v.d.yzw, 0.0),
+  );
+}
+
+fn next(v: Windows) -> Windows {
+  return Windows(shift(v.a), shift(v.b), shift(v.c), shift(v.d));
+}
+
 fn outer(w: vec4<f32>, x: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(w * x.x, w * x.y, w * x.z, w * x.w);
 }
 
-// Adds tap u, which sees the pixels `near` and `far`.
-fn tap(tile: Tile, at: u32, u: u32, near: vec4<f32>, far: vec4<f32>) -> Tile {
+// Adds one tap to one row of pixels.
+fn add(tile: Tile, low: vec4<f32>, high: vec4<f32>, v: Window) -> Tile {
   var t = tile;
-  let low = weights[at + u * DEPTH];
-  t.near_low += outer(low, near);
-  if (WIDE) { t.far_low += outer(low, far); }
-  if (DEPTH > 1u) {
-    let high = weights[at + u * DEPTH + 1u];
-    t.near_high += outer(high, near);
-    if (WIDE) { t.far_high += outer(high, far); }
-  }
+  t.near_low += outer(low, v.a);
+  if (DEPTH > 1u) { t.near_high += outer(high, v.a); }
+  if (WIDE) { t.far_low += outer(low, v.b); }
+  if (WIDE && DEPTH > 1u) { t.far_high += outer(high, v.b); }
   return t;
 }
 
-// Adds one term to one row of pixels.
-fn row(tile: Tile, v: Window, at: u32) -> Tile {
-  let b1 = vec4<f32>(v.b.yzw, v.c.x);
-  let b2 = vec4<f32>(v.b.zw, v.c.xy);
-  let b3 = vec4<f32>(v.b.w, v.c.xyz);
-  var t = tap(tile, at, 0u, v.a, v.b);
-  if (TAPS > 1u) { t = tap(t, at, 1u, vec4<f32>(v.a.yzw, v.b.x), b1); }
-  if (TAPS > 2u) { t = tap(t, at, 2u, vec4<f32>(v.a.zw, v.b.xy), b2); }
-  if (TAPS > 3u) { t = tap(t, at, 3u, vec4<f32>(v.a.w, v.b.xyz), b3); }
-  if (TAPS > 4u) { t = tap(t, at, 4u, v.b, v.c); }
-  if (TAPS > 5u) { t = tap(t, at, 5u, b1, vec4<f32>(v.c.yzw, v.d.x)); }
-  if (TAPS > 6u) { t = tap(t, at, 6u, b2, vec4<f32>(v.c.zw, v.d.xy)); }
-  if (TAPS > 7u) { t = tap(t, at, 7u, b3, vec4<f32>(v.c.w, v.d.xyz)); }
-  if (TAPS > 8u) { t = tap(t, at, 8u, v.c, v.d); }
-  return t;
-}
-
-fn term(tiles: Tiles, first: u32, at: u32) -> Tiles {
+// Adds one tap, whose weights are at `at`, to all rows.
+fn tap(tiles: Tiles, v: Windows, at: u32) -> Tiles {
   var t = tiles;
-  t.a = row(t.a, window(first), at);
-  if (ROWS > 1u) { t.b = row(t.b, window(first + p.pitch), at); }
-  if (ROWS > 2u) { t.c = row(t.c, window(first + 2u * p.pitch), at); }
-  if (ROWS > 3u) { t.d = row(t.d, window(first + 3u * p.pitch), at); }
+  let low = weights[at];
+  var high = vec4<f32>();
+  if (DEPTH > 1u) { high = weights[at + 1u]; }
+  t.a = add(t.a, low, high, v.a);
+  if (ROWS > 1u) { t.b = add(t.b, low, high, v.b); }
+  if (ROWS > 2u) { t.c = add(t.c, low, high, v.c); }
+  if (ROWS > 3u) { t.d = add(t.d, low, high, v.d); }
+  return t;
+}
+
+// Adds one term, whose first row begins at `first`.
+fn term(tiles: Tiles, first: u32, at: u32) -> Tiles {
+  var v = Windows();
+  v.a = window(first);
+  if (ROWS > 1u) { v.b = window(first + p.pitch); }
+  if (ROWS > 2u) { v.c = window(first + 2u * p.pitch); }
+  if (ROWS > 3u) { v.d = window(first + 3u * p.pitch); }
+  var t = tap(tiles, v, at);
+  if (TAPS > 1u) { v = next(v); t = tap(t, v, at + DEPTH); }
+  if (TAPS > 2u) { v = next(v); t = tap(t, v, at + 2u * DEPTH); }
+  if (TAPS > 3u) { v = next(v); t = tap(t, v, at + 3u * DEPTH); }
+  if (TAPS > 4u) { v = next(v); t = tap(t, v, at + 4u * DEPTH); }
+  if (TAPS > 5u) { v = next(v); t = tap(t, v, at + 5u * DEPTH); }
+  if (TAPS > 6u) { v = next(v); t = tap(t, v, at + 6u * DEPTH); }
+  if (TAPS > 7u) { v = next(v); t = tap(t, v, at + 7u * DEPTH); }
+  if (TAPS > 8u) { v = next(v); t = tap(t, v, at + 8u * DEPTH); }
   return t;
 }
 

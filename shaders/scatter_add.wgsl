@@ -2,8 +2,9 @@
 // order of i: no atomics, the same bits every time. indices [count] (u32, or i32 as u32), dy
 // [count, width], dtable [entries, width]; indices outside the table match nothing.
 // An invocation owns 16 columns of one entry and runs over all indices, four to a load: with 16
-// columns a scan costs less than the additions it finds, and invocations of one entry, which lie
-// side by side, branch alike. Positions are cut into spans so that no loop exceeds 32,768 trips.
+// columns the scan costs less than the additions it finds, and invocations of one entry, which lie
+// side by side, find alike. What was found is added in a loop, since adapters that mask branches
+// skip a loop but not a branch. Indices are cut into spans so that no loop exceeds 32,768 trips.
 override WORKGROUP: u32 = 64u;
 override SPAN: u32 = 4096u; // loads of four indices in the inner loop
 
@@ -19,38 +20,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> dtable: array<f32>;
 @group(0) @binding(3) var<uniform> p: Params;
 
-var<private> s0: vec4<f32>;
-var<private> s1: vec4<f32>;
-var<private> s2: vec4<f32>;
-var<private> s3: vec4<f32>;
+fn four(k: u32) -> vec4<f32> { return vec4<f32>(dy[k], dy[k + 1u], dy[k + 2u], dy[k + 3u]); }
 
-// Four columns of dy from flat index k on; those from `live` on are not the row's.
-fn four(k: u32, live: u32) -> vec4<f32> {
-  var v = vec4<f32>();
-  if (live > 3u) {
-    v = vec4<f32>(dy[k], dy[k + 1u], dy[k + 2u], dy[k + 3u]);
-  } else {
-    if (live > 0u) { v.x = dy[k]; }
-    if (live > 1u) { v.y = dy[k + 1u]; }
-    if (live > 2u) { v.z = dy[k + 2u]; }
-  }
-  return v;
-}
-
-fn accumulate(position: u32, column: u32) {
-  let k = position * p.width + column;
-  let live = p.width - column;
-  s0 += four(k, live);
-  s1 += four(k + 4u, max(live, 4u) - 4u);
-  s2 += four(k + 8u, max(live, 8u) - 8u);
-  s3 += four(k + 12u, max(live, 12u) - 12u);
-}
-
-fn store(k: u32, live: u32, v: vec4<f32>) {
-  if (live > 0u) { dtable[k] = v.x; }
-  if (live > 1u) { dtable[k + 1u] = v.y; }
-  if (live > 2u) { dtable[k + 2u] = v.z; }
-  if (live > 3u) { dtable[k + 3u] = v.w; }
+fn store(k: u32, column: u32, v: vec4<f32>) {
+  if (column < p.width) { dtable[k] = v.x; }
+  if (column + 1u < p.width) { dtable[k + 1u] = v.y; }
+  if (column + 2u < p.width) { dtable[k + 2u] = v.z; }
+  if (column + 3u < p.width) { dtable[k + 3u] = v.w; }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -60,31 +36,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   if (i >= p.entries * p.blocks) { return; }
   let entry = i / p.blocks;
   let column = (i - entry * p.blocks) * 16u;
-  let fours = p.count / 4u;
-  for (var start = 0u; start < fours; start += SPAN) {
-    let end = min(start + SPAN, fours);
+  let quads = (p.count + 3u) / 4u;
+  var s0 = vec4<f32>();
+  var s1 = vec4<f32>();
+  var s2 = vec4<f32>();
+  var s3 = vec4<f32>();
+  for (var start = 0u; start < quads; start += SPAN) {
+    let end = min(start + SPAN, quads);
     for (var q = start; q < end; q++) {
-      let match4 = indices[q] == vec4<u32>(entry);
-      if (any(match4)) {
-        if (match4.x) { accumulate(q * 4u, column); }
-        if (match4.y) { accumulate(q * 4u + 1u, column); }
-        if (match4.z) { accumulate(q * 4u + 2u, column); }
-        if (match4.w) { accumulate(q * 4u + 3u, column); }
+      let hit = select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), indices[q] == vec4<u32>(entry));
+      var hits = hit.x | hit.y | hit.z | hit.w;
+      // Words behind the last index hold anything.
+      hits &= (1u << min(p.count - q * 4u, 4u)) - 1u;
+      while (hits != 0u) {
+        // Columns behind the row's end are added up as well, but not stored.
+        let k = (q * 4u + firstTrailingBit(hits)) * p.width + column;
+        s0 += four(k);
+        s1 += four(k + 4u);
+        s2 += four(k + 8u);
+        s3 += four(k + 12u);
+        hits &= hits - 1u;
       }
     }
   }
-  // The last one to three indices; the lanes behind them hold anything.
-  let tail = p.count - fours * 4u;
-  if (tail > 0u) {
-    let match4 = indices[fours] == vec4<u32>(entry);
-    if (match4.x) { accumulate(fours * 4u, column); }
-    if (match4.y && tail > 1u) { accumulate(fours * 4u + 1u, column); }
-    if (match4.z && tail > 2u) { accumulate(fours * 4u + 2u, column); }
-  }
   let k = entry * p.width + column;
-  let live = p.width - column;
-  store(k, live, s0);
-  store(k + 4u, max(live, 4u) - 4u, s1);
-  store(k + 8u, max(live, 8u) - 8u, s2);
-  store(k + 12u, max(live, 12u) - 12u, s3);
+  store(k, column, s0);
+  store(k + 4u, column + 4u, s1);
+  store(k + 8u, column + 8u, s2);
+  store(k + 12u, column + 12u, s3);
 }

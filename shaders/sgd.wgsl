@@ -26,14 +26,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   let i = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
   if (i >= u.vectors) { return; }
   let weights = p[i];
-  var gradient = g[i];
-  if (SCALED) { gradient *= scale[0]; }
-  gradient += u.decay * weights;
+  let gradient = select(1.0, scale[0], SCALED) * g[i] + u.decay * weights;
   let moved = u.momentum * buffer[i] + gradient;
   buffer[i] = moved;
-  if (NESTEROV) {
-    p[i] = weights - scalars[0] * (gradient + u.momentum * moved);
-  } else {
-    p[i] = weights - scalars[0] * moved;
-  }
+  p[i] = weights - scalars[0] * select(moved, gradient + u.momentum * moved, NESTEROV);
 }

@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   for (var k = 1u; k < p.classes; k++) {
     let v = x[start + k];
     broken = broken || nan_bits(v);
-    if (v > best) { best = v; }
+    best = select(best, v, v > best);
   }
   var sum = 0.0;
   for (var k = 0u; k < p.classes; k++) { sum += exp(x[start + k] - best); }

@@ -41,10 +41,8 @@ fn row(b: u32) -> vec3<f32> {
   for (var k = 1u; k < p.classes; k++) {
     let v = logits[start + k];
     broken = broken || nan_bits(v);
-    if (v > best) {
-      best = v;
-      at = k;
-    }
+    at = select(at, k, v > best);
+    best = select(best, v, v > best);
   }
   var sum = 0.0;
   for (var k = 0u; k < p.classes; k++) { sum += exp(logits[start + k] - best); }

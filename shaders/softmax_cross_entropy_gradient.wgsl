@@ -1,13 +1,16 @@
 // Gradient of softmax cross-entropy: dlogits[b, k] = c_b * (softmax(logits_b)_k - (k == label_b)) with
 // c_b = weight_b * dloss[b], or for the mean (MEAN) weight_b * dloss[0] / total[0]. logits, dlogits
 // [rows, classes]; labels, weight [rows]; stats [rows] = (max, 1 / sum of exp(x - max)), NaN in rows
-// that have no loss. Rows of weight 0 get 0. One element an invocation.
+// that have no loss. Rows of weight 0 get 0. RUN elements of a row an invocation, which share the
+// row's numbers and one division.
 override WORKGROUP: u32 = 64u;
 override MEAN: bool = false;
+override RUN: u32 = 16u;
 
 struct Params {
-  elements: u32,
+  rows: u32,
   classes: u32,
+  runs: u32, // in a row
 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -23,15 +26,18 @@ struct Params {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
-  if (i >= p.elements) { return; }
-  let b = i / p.classes;
+  if (i >= p.rows * p.runs) { return; }
+  let b = i / p.runs;
+  let start = b * p.classes;
+  let label = labels[b];
   let w = weight[b];
-  var d = 0.0;
-  if (w != 0.0) {
-    var c: f32;
-    if (MEAN) { c = w * dloss[0] / total[0]; } else { c = w * dloss[b]; }
-    let s = stats[b];
-    d = c * (exp(logits[i] - s.x) * s.y - select(0.0, 1.0, i - b * p.classes == labels[b]));
+  let s = stats[b];
+  let c = w * dloss[select(b, 0u, MEAN)] / select(1.0, total[0], MEAN);
+  // Neighbouring invocations take neighbouring columns.
+  var k = i - b * p.runs;
+  for (var j = 0u; j < RUN && k < p.classes; j++) {
+    let d = c * (exp(logits[start + k] - s.x) * s.y - select(0.0, 1.0, k == label));
+    dlogits[start + k] = select(d, 0.0, w == 0.0);
+    k += p.runs;
   }
-  dlogits[i] = d;
 }

@@ -14,8 +14,11 @@ export {
   type Tensor,
 } from "./graph/node";
 export { type DType, type Shape, ShapeError } from "./graph/shape";
+export * from "./hyper/bake";
+export * from "./hyper/flat";
 export * from "./hyper/hyper";
 export * from "./hyper/hyper-cnn";
+export * from "./hyper/layouts";
 export * from "./hyper/static";
 export * from "./nn/cnn";
 export * from "./nn/dense";

@@ -1,10 +1,13 @@
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { randomUUID } from "node:crypto";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { version } from "../../package.json";
 import { chromeFlags, ensureBrowser } from "./browser";
-import { UsageError } from "./errors";
+import { asUsage, UsageError } from "./errors";
 import type { JobEvent } from "./job";
 import type { JobName, JobResult, JobSpec } from "./jobs";
 import type { PageAnswer, PageJob } from "./page";
@@ -25,7 +28,7 @@ export async function runInChrome<K extends JobName>(
       "the runtime chrome needs puppeteer-core; type: npm install puppeteer-core",
     );
   });
-  const executablePath = browserPath();
+  const executablePath = asUsage(ensureBrowser);
   const { adapter, signal, onEvent } = options;
   const server = await serve(options);
   const browser = await puppeteer.launch({
@@ -71,25 +74,25 @@ export async function runInChrome<K extends JobName>(
   }
 }
 
-function browserPath(): string {
-  try {
-    return ensureBrowser();
-  } catch (error) {
-    throw new UsageError((error as Error).message.replace("hyperloom: ", ""));
-  }
-}
-
 const PAGE =
   '<!doctype html><meta charset="utf-8"><title>hyperloom</title><script type="module" src="page.js"></script>';
+
+/** The page's side of it, which the build lays beside the terminal program. */
+async function pageScript(): Promise<Uint8Array> {
+  const here = dirname(fileURLToPath(import.meta.url));
+  // This may have been bundled into a chunk in a folder of its own.
+  for (const path of [join(here, "page.js"), join(here, "..", "page.js")]) {
+    if (existsSync(path)) return readFile(path);
+  }
+  throw new Error("hyperloom: dist/page.js is missing; type: npm run build");
+}
 
 /** Serves the page, its script, what the job reads and takes what it writes, under a secret path. */
 async function serve({
   files,
   onFile,
 }: ResolvedRunOptions): Promise<{ url: string; close: () => void }> {
-  const script = await readFile(new URL("./page.js", import.meta.url)).catch(() => {
-    throw new Error("hyperloom: dist/page.js is missing; type: npm run build");
-  });
+  const script = await pageScript();
   const root = `/${randomUUID()}/`;
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = request.url?.startsWith(root) ? request.url.slice(root.length) : null;

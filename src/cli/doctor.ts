@@ -106,12 +106,18 @@ function title({ adapter }: Probe): string {
   return `${name} (${software ? "software" : "GPU"})`;
 }
 
+/** Features of use to compute shaders, and how many more there are. */
+function features({ features: all }: Probe): string {
+  const own = all.filter((name) => /shader|subgroup|timestamp|matrix|core|compat/.test(name));
+  return `${own.join(", ") || "none for compute"}; ${all.length - own.length} for graphics`;
+}
+
 function lines({ runtime, probes, missing }: Finding): string[] {
   if (missing !== undefined) return ["", `${runtime.padEnd(10)} ${missing}`];
   return probes.flatMap((found) => [
     "",
     `${runtime.padEnd(10)} ${title(found)}`,
-    `           features: ${found.features.join(", ") || "none"}`,
+    `           features: ${features(found)}`,
     ...Object.entries(found.limits).map(
       ([name, value]) => `           ${name}: ${name.includes("Size") ? bytes(value) : value}`,
     ),
@@ -124,8 +130,7 @@ function markdown(machine: Readonly<Record<string, string>>, findings: readonly 
     missing === undefined
       ? probes.map((found) => {
           const { maxBufferSize = 0, maxStorageBufferBindingSize = 0 } = found.limits;
-          const features = found.features.join(", ");
-          return `| ${runtime} | ${title(found)} | ${bytes(maxBufferSize)} / ${bytes(maxStorageBufferBindingSize)} | ${features} |`;
+          return `| ${runtime} | ${title(found)} | ${bytes(maxBufferSize)} / ${bytes(maxStorageBufferBindingSize)} | ${features(found)} |`;
         })
       : [`| ${runtime} | none: ${missing} | | |`],
   );

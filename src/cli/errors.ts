@@ -6,6 +6,15 @@ export class UsageError extends Error {
   }
 }
 
+/** Does `work`; whatever it throws is the user's to mend. @throws UsageError. */
+export function asUsage<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new UsageError((error as Error).message.replace(/^hyperloom: /, ""));
+  }
+}
+
 // By name, since an error that crossed from a page is no instance of its class.
 const INPUT_ERRORS = new Set([
   "UsageError",

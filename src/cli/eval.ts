@@ -4,7 +4,7 @@ import { openCheckpoint } from "./checkpoint-file";
 import { UsageError } from "./errors";
 import { imageFiles, type Part, type WarningEvent } from "./job";
 import type { GlobalOptions } from "./options";
-import { Output } from "./output";
+import { count, Output } from "./output";
 import { Progress } from "./progress";
 import { runJob } from "./runtimes";
 import { describeStart } from "./summary";
@@ -36,7 +36,7 @@ export function registerEval(program: Command): void {
 }
 
 async function evaluateFile(given: string, options: EvalOptions): Promise<void> {
-  const { path, bytes, spec: named, model } = openCheckpoint(given);
+  const { path, bytes, checkpoint, spec: named, model } = openCheckpoint(given);
   const output = new Output(options.json);
   const data = await findData(options.data, output);
   const { channels, height, width, classes } = data[options.part];
@@ -56,7 +56,11 @@ async function evaluateFile(given: string, options: EvalOptions): Promise<void> 
         output.event(event);
         if (event.event === "warning") return output.warn((event as WarningEvent).message);
         const run = event as RunEvent;
-        if (run.event === "start") for (const line of describeStart(run, model)) output.say(line);
+        if (run.event === "start") {
+          const { name = "unknown data", samples = 0 } = checkpoint.data;
+          const trained = `trained    on ${name} (${count(Number(samples))} images), step ${count(run.step)}`;
+          for (const line of [...describeStart(run, model), trained]) output.say(line);
+        }
         progress.on(run);
       },
     },

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { version } from "../../package.json";
 import { type AdapterChoice, findBrowser, softwareVulkanIcd } from "./browser";
 import { runInChrome } from "./chrome";
-import { UsageError } from "./errors";
+import { asUsage, UsageError } from "./errors";
 import type { JobEvent } from "./job";
 import { type JobName, type JobResult, type JobSpec, startJob } from "./jobs";
 
@@ -119,15 +119,32 @@ async function processGpu(adapter: AdapterChoice, required: boolean): Promise<Pr
         : `the package webgpu does not load here (${(error as Error).message.split("\n")[0]})`,
     );
   }
-  for (const environment of vulkanDrivers(adapter)) {
-    Object.assign(process.env, environment);
-    const gpu = create([]);
-    const found = await gpu.requestAdapter({ powerPreference: "high-performance" });
-    if (found && (adapter === "auto" || (adapter === "software") === isSoftware(found))) {
-      return { gpu, runtime: "node", version: process.versions.node };
+  for (const drivers of vulkanDrivers(adapter)) {
+    const gpu = await createUnder(drivers, create);
+    if (gpu && (adapter === "auto" || (adapter === "software") === gpu.software)) {
+      return { gpu: gpu.gpu, runtime: "node", version: process.versions.node };
     }
   }
   return null;
+}
+
+/** WebGPU made under some settings of the environment, which are then as before; null without adapter. */
+async function createUnder(
+  settings: Readonly<Record<string, string>>,
+  create: (flags: string[]) => GPU,
+): Promise<{ gpu: GPU; software: boolean } | null> {
+  const before = { ...process.env };
+  Object.assign(process.env, settings);
+  try {
+    const gpu = create([]);
+    const found = await gpu.requestAdapter({ powerPreference: "high-performance" });
+    return found && { gpu, software: isSoftware(found) };
+  } finally {
+    for (const name of Object.keys(settings)) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+  }
 }
 
 /** What the kernel has where there is a GPU: Mesa's, NVIDIA's, and that of Windows under WSL. */
@@ -146,7 +163,7 @@ function vulkanDrivers(adapter: AdapterChoice): Record<string, string>[] {
   // Mesa complains on stderr without one.
   if (process.platform === "linux") process.env.XDG_RUNTIME_DIR ||= tmpdir();
   if (process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES) return [{}];
-  const browser = findBrowser();
+  const browser = asUsage(findBrowser);
   const swiftshader = browser && softwareVulkanIcd(browser);
   // The loader says on stderr that there is no GPU: it is asked only where there may be one.
   const mayHaveGpu = process.platform !== "linux" || GPU_DEVICES.some((path) => existsSync(path));

@@ -305,7 +305,7 @@ function sayEnd(
     output.say(
       `written    ${folder}/: checkpoint and best .safetensors, log.jsonl, loss.svg, kernels.png`,
     );
-    output.say("next       npx hyperloom eval " + folder);
+    output.say(`next       npx hyperloom eval ${folder}`);
     output.say(`           npx hyperloom train mnist --resume ${folder} --steps ${2 * step}`);
     output.say(`           npx hyperloom info ${name} --graph ${name}.svg`);
   } else {

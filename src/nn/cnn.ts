@@ -53,7 +53,7 @@ export function convParams(inputs: number, outputs: number, f: number, init?: In
 /** Convolution, stride 1, symmetric padding, with bias: x [N, C_in, H, W] to [N, C_out, H, W]. */
 export function convolve(x: Tensor, { kernel, bias }: { kernel: Tensor; bias: Tensor }): Tensor {
   const y = conv2d(x, kernel, { padding: "symmetric" });
-  return add(y, reshape(bias, [bias.shape[0] ?? 1, 1, 1]));
+  return add(y, reshape(bias, [...bias.shape, 1, 1]));
 }
 
 /**

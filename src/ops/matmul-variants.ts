@@ -77,12 +77,16 @@ function choose({ m, n, k, transposeB, ...g }: Gemm, target: Target): Kernel {
   return { name: "small", rows, cols, lanesN, lanesK };
 }
 
-// Invocations (software) or workgroups (GPU) wanted before k is split.
-const WANTED = { software: 32, gpu: 256 } as const;
-// Shortest split along k that still pays for the second pass.
-const SHORTEST_SPLIT = { software: 64, gpu: 128 } as const;
-// No loop may be longer: 32,768 steps of 4 with some room.
-const LONGEST_SPLIT = 65_536;
+/**
+ * How the summation is cut. `wanted`: blocks before k is split at all; `shortest`: length of a split
+ * that still pays for the second pass; `longest`: for accuracy, and far from the 32,768 trips that
+ * a loop may have. Lengths are of one lane.
+ */
+const SPLITS = {
+  register: { wanted: 32, shortest: 64, longest: 16_384 },
+  tile: { wanted: 256, shortest: 128, longest: 16_384 },
+  small: { wanted: 128, shortest: 64, longest: 2_048 },
+} as const;
 
 interface Split {
   readonly splits: number;
@@ -92,21 +96,23 @@ interface Split {
   readonly groups: number;
 }
 
-/** Cuts the summation of a product of `tiles` blocks a matrix, which are `unit` wide along k. */
-function split(g: Gemm, tiles: number, unit: number, lanes: number, target: Target): Split {
+/** Cuts the summation of a product of `tiles` blocks a matrix. */
+function split(g: Gemm, kernel: Kernel, tiles: number): Split {
   const items = product(g.sizes);
-  const wanted = ceilDiv(WANTED[target.adapter], tiles * (g.sumBatch ? 1 : items));
+  const limits = SPLITS[kernel.name];
+  const lanes = kernel.name === "small" ? kernel.lanesK : 1;
+  const wanted = ceilDiv(limits.wanted, tiles * (g.sumBatch ? 1 : items));
   // Of a sum over the batch, whole items first.
-  const groups = g.sumBatch ? Math.min(items, Math.max(wanted, ceilDiv(items, 4096))) : items;
+  const groups = g.sumBatch ? Math.min(items, Math.max(wanted, ceilDiv(items, 1024))) : items;
   const group = ceilDiv(items, groups);
   const left = g.sumBatch ? ceilDiv(wanted, groups) : wanted;
-  const longest = LONGEST_SPLIT * lanes;
   const splits = Math.max(
-    Math.min(left, Math.floor(g.k / (SHORTEST_SPLIT[target.adapter] * lanes))),
-    ceilDiv(g.k, longest),
+    Math.min(left, Math.floor(g.k / (limits.shortest * lanes))),
+    ceilDiv(g.k, limits.longest * lanes),
     1,
   );
-  const kSplit = ceilDiv(ceilDiv(g.k, splits), unit) * unit;
+  // Steps along k are 16 at most.
+  const kSplit = ceilDiv(ceilDiv(g.k, splits), 16) * 16;
   return { splits: ceilDiv(g.k, kSplit), kSplit, group, groups: ceilDiv(items, group) };
 }
 
@@ -117,8 +123,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
   const [tileM, tileN] =
     kernel.name === "tile" ? [4 * kernel.threads, 4 * kernel.threads] : [kernel.rows, kernel.cols];
   const tiles = ceilDiv(m, tileM) * ceilDiv(n, tileN);
-  const lanesK = kernel.name === "small" ? kernel.lanesK : 1;
-  const cut = split(g, tiles, kernel.name === "small" ? 1 : 16, lanesK, target);
+  const cut = split(g, kernel, tiles);
   const parts = cut.splits * (g.sumBatch ? cut.groups : 1);
   const outputs = m * n * (g.sumBatch ? 1 : cut.groups);
   const y = parts > 1 ? scratch(parts * outputs) : g.y;
@@ -140,7 +145,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     strides.map((s) => s * by) as unknown as BatchAxes;
 
   if (kernel.name === "small") {
-    const { rows, cols, lanesN } = kernel;
+    const { rows, cols, lanesN, lanesK } = kernel;
     const workgroups = ceilDiv(m, rows) * ceilDiv(n, cols * lanesN) * cut.groups * cut.splits;
     const call = dispatch<Operand, "a" | "b" | "y", string, string>(matmulSmall, {
       bind: { a: g.a, b: g.b, y },

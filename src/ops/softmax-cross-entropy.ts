@@ -158,6 +158,9 @@ function crossEntropyGradient(node: Node, dloss: Tensor, stats: Tensor, total: T
   );
 }
 
+/** Elements of a row that one invocation of the gradient's kernel takes. */
+const GRADIENT_RUN = 16;
+
 /** From (logits, labels, weight, stats, total, dloss) the gradient of either loss for the logits. */
 export const softmaxCrossEntropyGradientOp: Op<{ readonly mean: boolean }> = {
   name: "softmax_cross_entropy_gradient",
@@ -165,14 +168,15 @@ export const softmaxCrossEntropyGradientOp: Op<{ readonly mean: boolean }> = {
   dispatch(node) {
     const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
     const [stats, total, dloss] = [input(node, 3), input(node, 4), input(node, 5)];
-    const elements = size(logits.shape);
+    const [rows = 0, classes = 0] = logits.shape;
+    const runs = Math.ceil(classes / GRADIENT_RUN);
     return [
       dispatch(softmaxCrossEntropyGradient, {
         bind: { logits, labels, weight, stats, total, dloss, dlogits: output(node, 0) },
-        uniforms: { elements, classes: logits.shape[1] as number },
-        overrides: { MEAN: Number(node.attrs.mean) },
-        grid: linearGrid(elements / WORKGROUP),
-        flops: elements * 8,
+        uniforms: { rows, classes, runs },
+        overrides: { MEAN: Number(node.attrs.mean), RUN: GRADIENT_RUN },
+        grid: linearGrid((rows * runs) / WORKGROUP),
+        flops: rows * classes * 8,
       }),
     ];
   },

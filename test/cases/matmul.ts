@@ -34,16 +34,25 @@ function product(a: Nd, b: Nd, { transposeA = false, transposeB = false }: Matmu
   return { shape: [...batch, M, N], data };
 }
 
-// K products of size about 1 against a largest result of about 3 sqrt(K): roundings of 2^-24 that
-// grow like sqrt(K), one by one, leave 2e-6 up to K = 200,000.
+// Roundings of 2^-24, one a term, add up like the square root of their number, and so does the result:
+// some 10 of them are left for up to a few thousand terms, which is where sums are split.
 const TOLERANCE = 2e-6;
 
-function matmulCase(a: Shape, b: Shape, options: MatmulOptions = {}, differences = true): OpCase {
+function matmulCase(
+  a: Shape,
+  b: Shape,
+  options: MatmulOptions = {},
+  differences = true,
+  low = -1,
+): OpCase {
   const mark = (t: boolean | undefined) => (t ? "ᵀ" : "");
   return {
     name: `matmul: [${a.join(", ")}]${mark(options.transposeA)} · [${b.join(", ")}]${mark(options.transposeB)}`,
     ops: ["matmul"],
-    inputs: [{ shape: a }, { shape: b }],
+    inputs: [
+      { shape: a, low },
+      { shape: b, low },
+    ],
     build: (x, y) => matmul(x as Tensor, y as Tensor, options),
     oracle: (x, y) => product(x as Nd, y as Nd, options),
     tolerance: TOLERANCE,
@@ -52,7 +61,13 @@ function matmulCase(a: Shape, b: Shape, options: MatmulOptions = {}, differences
 }
 
 /** The four ways of storing the same product. */
-function everyOrder(m: number, k: number, n: number, differences = true): readonly OpCase[] {
+function everyOrder(
+  m: number,
+  k: number,
+  n: number,
+  differences = true,
+  low = -1,
+): readonly OpCase[] {
   return [false, true].flatMap((transposeA) =>
     [false, true].map((transposeB) =>
       matmulCase(
@@ -60,6 +75,7 @@ function everyOrder(m: number, k: number, n: number, differences = true): readon
         transposeB ? [n, k] : [k, n],
         { transposeA, transposeB },
         differences,
+        low,
       ),
     ),
   );
@@ -100,8 +116,9 @@ export const matmulCases: readonly OpCase[] = [
   // Gradients of operands large enough for every kind of kernel.
   matmulCase([3, 9, 20], [20, 12]),
   matmulCase([9, 20], [3, 20, 12]),
-  // Sums beyond the trips that some adapters allow a loop.
-  ...everyOrder(2, 65_537, 3, false),
-  matmulCase([1, 200_003], [200_003, 1], {}, false),
-  matmulCase([17, 131_073], [131_073, 8], {}, false),
+  // Sums beyond the trips that some adapters allow a loop; of positive terms, so that one term lost
+  // or taken twice (5e-6 of the sum) shows.
+  ...everyOrder(2, 65_537, 3, false, 0),
+  matmulCase([1, 200_003], [200_003, 1], {}, false, 0),
+  matmulCase([17, 131_073], [131_073, 8], {}, false, 0),
 ];

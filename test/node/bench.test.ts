@@ -135,7 +135,7 @@ describe("a report", () => {
       ...report,
       kernels: [{ name: "matmul M1 N1 K1", wrong: "element 0 is 1, expected 2" }],
     };
-    expect(markdown(wrong)).toContain("WRONG: element 0 is 1, expected 2");
+    expect(markdown(wrong)).toContain("- matmul M1 N1 K1 is WRONG: element 0 is 1, expected 2");
   });
 
   test("is found among other events and compared row by row", () => {

@@ -88,7 +88,8 @@ beforeAll(async () => {
       response.writeHead(200, { "content-type": types[extname(file)] });
       response.end(before + text);
     } catch {
-      response.writeHead(404).end();
+      // Browsers ask for an icon that the README's pages do not name.
+      response.writeHead(request.url === "/favicon.ico" ? 204 : 404).end();
     }
   });
   await new Promise<void>((resolve) => {
@@ -180,7 +181,7 @@ describe("the page", () => {
   });
 
   test("says that the device was lost, and starts over", async () => {
-    const { page } = await open("lost/demo/#steps=9&batch=2&train=20&test=10");
+    const { page } = await open("lost/demo/#steps=1000&batch=2&train=20");
     await settled(page, "status", /Ready/);
     await page.click("#train");
     await settled(page, "problem", /Training stopped: the GPU device was lost/);
@@ -198,7 +199,7 @@ describe("the README", () => {
     );
     const mean = (some: number[]): number => some.reduce((a, b) => a + b) / some.length;
     expect(mean(losses.slice(-5))).toBeLessThan(mean(losses.slice(0, 5)) - 0.1);
-    expect(faults.filter((fault) => !fault.includes("favicon"))).toEqual([]);
+    expect(faults).toEqual([]);
     await page.close();
   });
 
@@ -208,9 +209,9 @@ describe("the README", () => {
     const losses = [...(await text(page, "log")).matchAll(/loss ([\d.]+)/g)].map((m) =>
       Number(m[1]),
     );
-    expect(losses).toHaveLength(3);
-    expect(losses[2]).toBeLessThan(0.5 * (losses[0] as number));
-    expect(faults.filter((fault) => !fault.includes("favicon"))).toEqual([]);
+    expect(losses).toHaveLength(4);
+    expect(losses[3]).toBeLessThan(0.2 * (losses[0] as number));
+    expect(faults).toEqual([]);
     await page.close();
   });
 
