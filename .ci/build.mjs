@@ -54,6 +54,20 @@ async function terminal() {
   chmodSync(join(dist, "cli.js"), 0o755);
 }
 
+/** The script of the page in which the terminal program works when it runs in Chrome. */
+async function page() {
+  await build({
+    ...shared,
+    build: {
+      outDir: dist,
+      emptyOutDir: false,
+      target: "es2022",
+      minify: false,
+      lib: { entry: join(root, "src/cli/page.ts"), formats: ["es"], fileName: () => "page.js" },
+    },
+  });
+}
+
 /** Type declarations, with the file extensions that Node's and Deno's resolution ask for. */
 function types() {
   const tsc = join(root, "node_modules/typescript/bin/tsc");
@@ -103,11 +117,13 @@ rmSync(dist, { recursive: true, force: true });
 declareAll();
 await library();
 await terminal();
+await page();
 types();
 weigh("index.js", [join(dist, "index.js")]);
 weigh("cli.js", [join(dist, "cli.js")]);
+weigh("page.js", [join(dist, "page.js")]);
 const chunks = built(".js").filter(
-  (file) => !["index.js", "cli.js"].includes(relative(dist, file)),
+  (file) => !["index.js", "cli.js", "page.js"].includes(relative(dist, file)),
 );
 for (const file of chunks) weigh(relative(dist, file), [file]);
 weigh("**/*.d.ts", built(".d.ts"));

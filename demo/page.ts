@@ -55,7 +55,6 @@ function fail(message: string): void {
       : ["Training stopped: ", ". “Train again” starts over on a new device."];
   worker.terminate();
   show("problem", before + message.replace("hyperloom: ", "") + after);
-  element("problem").hidden = false;
   enter("over", "");
 }
 
@@ -100,7 +99,7 @@ function read(message: Message, train: boolean): void {
 /** A new worker, and so a new device; `train`: without waiting for the button. */
 function start(train: boolean): void {
   enter("starting", "Preparing.");
-  element("problem").hidden = true;
+  show("problem", "");
   losses = [];
   progress.value = 0;
   worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });

@@ -4,9 +4,9 @@
  */
 import { batchSource } from "../src/data/batches";
 import { digitsSplit } from "../src/data/images";
-import { bake } from "../src/hyper/bake";
 import {
   adam,
+  bake,
   compile,
   countParameters,
   crossEntropy,

@@ -1,12 +1,13 @@
-// One step of Adam over slabs of parameters p, gradients g and moments m, v, all [elements] f32, p, m
-// and v written in place:
+// One step of Adam over slabs of parameters p, gradients g and moments m, v, all [elements]
+// f32, p, m and v written in place:
 //   g = g * scale[0] (SCALED) + coupled_decay * p;   p = p - scalars[0] * decoupled_decay * p
 //   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g²
 //   p = p - step m / (sqrt(v) root + eps)
-// step = scalars[1] = lr / (1 - beta1^t), root = scalars[2] = 1 / sqrt(1 - beta2^t): eps after the bias
-// correction (PyTorch); EPS_FIRST: step = scalars[3] = lr sqrt(1 - beta2^t) / (1 - beta1^t), root 1
-// (TensorFlow 1). scalars [8] is computed in f64 on the host. Zero padding stays zero since eps > 0.
-// Four elements an invocation: bound by memory, so one pass over four arrays is all there is to do.
+// step = scalars[1] = lr / (1 - beta1^t), root = scalars[2] = 1 / sqrt(1 - beta2^t): eps after
+// the bias correction (PyTorch); EPS_FIRST: step = scalars[3] = lr sqrt(1 - beta2^t) / (1 -
+// beta1^t), root 1 (TensorFlow 1). scalars [8] is computed in f64 on the host. Zero padding
+// stays zero since eps > 0. Four elements an invocation: bound by memory, so one pass over four
+// arrays is all there is to do.
 override WORKGROUP: u32 = 64u;
 override SCALED: bool = false;
 override EPS_FIRST: bool = false;

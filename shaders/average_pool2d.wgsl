@@ -1,7 +1,7 @@
-// Average pooling. x [planes, height, width] with planes = N*C, y [planes, out_height, out_width]:
-// y[n, i, j] = the sum of x over the window that starts at (i * stride_h - pad_top,
-// j * stride_w - pad_left), cut to the image, over size_h * size_w (COUNT_PADDING) or over the number
-// of elements left in the image. One output an invocation.
+// Average pooling. x [planes, height, width] with planes = N*C, y [planes, out_height,
+// out_width]: y[n, i, j] = the sum of x over the window that starts at (i * stride_h - pad_top,
+// j * stride_w - pad_left), cut to the image, over size_h * size_w (COUNT_PADDING) or over the
+// number of elements left in the image. One output an invocation.
 override WORKGROUP: u32 = 64u;
 override COUNT_PADDING: bool = true;
 

@@ -1,6 +1,6 @@
-// Gradient of average pooling: dx[n, h, w] = sum of dy[n, i, j] / count(i, j) over the windows (i, j)
-// over (h, w), count being what average_pool2d divided by. dx [planes, height, width], dy
-// [planes, out_height, out_width]. One input element an invocation, in a fixed order.
+// Gradient of average pooling: dx[n, h, w] = sum of dy[n, i, j] / count(i, j) over the windows
+// (i, j) over (h, w), count being what average_pool2d divided by. dx [planes, height, width],
+// dy [planes, out_height, out_width]. One input element an invocation, in a fixed order.
 override WORKGROUP: u32 = 64u;
 override COUNT_PADDING: bool = true;
 
@@ -45,7 +45,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   var sum = 0.0;
   for (var row = first_row; row < end_row; row++) {
     let start = (plane * p.out_height + row) * p.out_width;
-    let rows = select(covered(row, p.size_h, p.stride_h, p.pad_top, p.height), p.size_h, COUNT_PADDING);
+    let rows = select(
+      covered(row, p.size_h, p.stride_h, p.pad_top, p.height), p.size_h, COUNT_PADDING);
     var part = 0.0;
     for (var column = first_column; column < end_column; column++) {
       let columns = select(

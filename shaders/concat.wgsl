@@ -1,10 +1,10 @@
-// Copies up to six arrays x0, x1, x2, x3, x4, x5 (INPUTS of them) side by side, as 32-bit words, into a
-// range of the rows of y. Each input is [rows, its width], y [rows, row]; x0 starts at column `start` of
-// each row, the next one behind it. More than six inputs are further dispatches with another `start`.
-// RUN elements of a row an invocation, one division for all; unused inputs are bound to anything.
+// Copies up to six arrays x0, x1, x2, x3, x4, x5 (INPUTS of them) side by side, as 32-bit
+// words, into a range of the rows of y. Each input is [rows, its width], y [rows, row]; x0
+// starts at column `start` of each row, the next one behind it. More than six inputs are
+// further dispatches with another `start`. Four elements of a row an invocation, one division
+// for all; unused inputs are bound to anything.
 override WORKGROUP: u32 = 64u;
 override INPUTS: u32 = 6u;
-override RUN: u32 = 4u;
 
 struct Params {
   // Columns, from `start`, at which each input ends.
@@ -14,7 +14,7 @@ struct Params {
   width: u32, // of all inputs together
   row: u32,
   start: u32,
-  runs: u32, // in a row of `width`
+  runs: u32, // of four in a row of `width`
 }
 
 @group(0) @binding(0) var<storage, read> x0: array<u32>;
@@ -46,6 +46,10 @@ fn element(r: u32, c: u32) -> u32 {
   return x5[r * (p.ends_high.y - p.ends_high.x) + c - p.ends_high.x];
 }
 
+fn copy(r: u32, c: u32) {
+  if (c < p.width) { y[r * p.row + p.start + c] = element(r, c); }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
@@ -53,9 +57,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   if (i >= p.rows * p.runs) { return; }
   let r = i / p.runs;
   // Neighbouring invocations take neighbouring columns.
-  var c = i - r * p.runs;
-  for (var k = 0u; k < RUN && c < p.width; k++) {
-    y[r * p.row + p.start + c] = element(r, c);
-    c += p.runs;
-  }
+  let c = i - r * p.runs;
+  copy(r, c);
+  copy(r, c + p.runs);
+  copy(r, c + 2u * p.runs);
+  copy(r, c + 3u * p.runs);
 }

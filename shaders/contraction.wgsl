@@ -71,6 +71,25 @@ fn starts(i: u32, count: u32) -> vec4<u32> {
   return min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(count - 1u)) * p.d;
 }
 
+// The rows of four blocks below each other move up by one.
+fn up(c: mat4x4<f32>, next: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(c[1], c[2], c[3], next[0]);
+}
+
+fn store(v: f32, base: u32, step: u32, q: u32) {
+  if (q >= p.columns) { return; }
+  let o = q / p.width % p.outputs;
+  let r = q / (p.width * p.outputs);
+  y[base + o * step + r * p.width + q % p.width] = v + b[q];
+}
+
+fn store4(v: vec4<f32>, base: u32, step: u32, q: u32) {
+  store(v.x, base, step, q);
+  store(v.y, base, step, q + 1u);
+  store(v.z, base, step, q + 2u);
+  store(v.w, base, step, q + 3u);
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -115,19 +134,17 @@ fn main(
     }
   }
 
-  // A loop, because every store that is written out costs software adapters milliseconds to compile;
-  // over a copy, because indexed accumulators would not be kept in registers.
-  var c = array<mat4x4<f32>, 8>(c00, c01, c10, c11, c20, c21, c30, c31);
-  for (var e = 0u; e < min(ROWS, p.rows - i); e++) {
-    let tile = tiles[(i + e) / p.slices];
-    let base = tile.x + (i + e) % p.slices * p.plane;
-    for (var f = 0u; f < min(COLS, p.columns - j); f++) {
-      let q = j + f;
-      let o = q / p.width % p.outputs;
-      let r = q / (p.width * p.outputs);
-      y[base + o * tile.y + r * p.width + q % p.width] =
-        c[e / 4u * 2u + f / 4u][e % 4u][f % 4u] + b[q];
-    }
+  // Row by row, the blocks moving up: software adapters take milliseconds to compile a store, and
+  // accumulators that are indexed would not be kept in registers.
+  for (var e = i; e < min(i + ROWS, p.rows); e++) {
+    let tile = tiles[e / p.slices];
+    let base = tile.x + e % p.slices * p.plane;
+    store4(c00[0], base, tile.y, j);
+    if (COLS > 4u) { store4(c01[0], base, tile.y, j + 4u); }
+    c00 = up(c00, c10); c01 = up(c01, c11);
+    c10 = up(c10, c20); c11 = up(c11, c21);
+    c20 = up(c20, c30); c21 = up(c21, c31);
+    c30 = up(c30, c30); c31 = up(c31, c31);
   }
 
   if (j == 0u) {

@@ -55,6 +55,19 @@ fn starts(i: u32) -> vec4<u32> {
   return min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(p.slices - 1u)) * p.plane;
 }
 
+// The rows of four blocks below each other move up by one.
+fn up(c: mat4x4<f32>, next: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(c[1], c[2], c[3], next[0]);
+}
+
+// The first `count` elements of v at da[at].
+fn store4(v: vec4<f32>, at: u32, count: u32) {
+  if (count > 0u) { da[at] = v.x; }
+  if (count > 1u) { da[at + 1u] = v.y; }
+  if (count > 2u) { da[at + 2u] = v.z; }
+  if (count > 3u) { da[at + 3u] = v.w; }
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -106,13 +119,16 @@ fn main(
     }
   }
 
-  // A loop, because every store that is written out costs software adapters milliseconds to compile;
-  // over a copy, because indexed accumulators would not be kept in registers.
-  var c = array<mat4x4<f32>, 8>(c00, c01, c10, c11, c20, c21, c30, c31);
-  for (var e = 0u; e < min(ROWS, p.slices - i); e++) {
-    let at = (m * p.slices + i + e) * p.d + j;
-    for (var f = 0u; f < min(COLS, p.d - j); f++) {
-      da[at + f] = c[e / 4u * 2u + f / 4u][e % 4u][f % 4u];
-    }
+  let n = p.d - j;
+  // Row by row, the blocks moving up: software adapters take milliseconds to compile a store, and
+  // accumulators that are indexed would not be kept in registers.
+  for (var e = i; e < min(i + ROWS, p.slices); e++) {
+    let at = (m * p.slices + e) * p.d + j;
+    store4(c00[0], at, n);
+    if (COLS > 4u) { store4(c01[0], at + 4u, max(n, 4u) - 4u); }
+    c00 = up(c00, c10); c01 = up(c01, c11);
+    c10 = up(c10, c20); c11 = up(c11, c21);
+    c20 = up(c20, c30); c21 = up(c21, c31);
+    c30 = up(c30, c30); c31 = up(c31, c31);
   }
 }

@@ -66,6 +66,19 @@ fn places(q: u32) -> vec4<u32> {
   return at / (p.width * p.outputs) * p.width + at % p.width;
 }
 
+// The rows of four blocks below each other move up by one.
+fn up(c: mat4x4<f32>, next: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(c[1], c[2], c[3], next[0]);
+}
+
+// The first `count` elements of v at dw[at].
+fn store4(v: vec4<f32>, at: u32, count: u32) {
+  if (count > 0u) { dw[at] = v.x; }
+  if (count > 1u) { dw[at + 1u] = v.y; }
+  if (count > 2u) { dw[at + 2u] = v.z; }
+  if (count > 3u) { dw[at + 3u] = v.w; }
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -132,15 +145,20 @@ fn main(
     }
   }
 
-  // A loop, because every store that is written out costs software adapters milliseconds to compile;
-  // over a copy, because indexed accumulators would not be kept in registers.
-  var c = array<mat4x4<f32>, 8>(c00, c01, c10, c11, c20, c21, c30, c31);
-  var sums = mat4x4<f32>(s0, s1, s2, s3);
+  let n = p.d - j;
+  // Row by row, the blocks moving up: software adapters take milliseconds to compile a store, and
+  // accumulators that are indexed would not be kept in registers.
   for (var e = 0u; e < min(ROWS, p.columns - i); e++) {
-    let at = part * p.columns + i + e;
-    for (var f = 0u; f < min(COLS, p.d - j); f++) {
-      dw[at * p.d + j + f] = c[e / 4u * 2u + f / 4u][e % 4u][f % 4u];
-    }
-    if (j == 0u) { db[at] = sums[e / 4u][e % 4u]; }
+    let row = part * p.columns + i + e;
+    let at = row * p.d + j;
+    store4(c00[0], at, n);
+    if (COLS > 4u) { store4(c01[0], at + 4u, max(n, 4u) - 4u); }
+    if (j == 0u) { db[row] = s0.x; }
+    c00 = up(c00, c10); c01 = up(c01, c11);
+    c10 = up(c10, c20); c11 = up(c11, c21);
+    c20 = up(c20, c30); c21 = up(c21, c31);
+    c30 = up(c30, c30); c31 = up(c31, c31);
+    s0 = vec4<f32>(s0.yzw, s1.x); s1 = vec4<f32>(s1.yzw, s2.x);
+    s2 = vec4<f32>(s2.yzw, s3.x); s3 = vec4<f32>(s3.yzw, s3.x);
   }
 }

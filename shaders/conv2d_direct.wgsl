@@ -7,8 +7,8 @@
 // source: rows of `pitch`, zeros at the borders included; weights: for each block of channels
 // [terms, TAPS, DEPTH]; offsets [terms]; result: the tensor itself, f32, each class of rows and
 // columns (strided results) written by invocations of its own.
-// An invocation makes ROWS × (8 if WIDE, else 4) pixels of 4·DEPTH channels in 4×4
-// outer products: a row of source is loaded once for all taps and channels, a weight once for all
+// An invocation makes ROWS × COLUMNS pixels of 4·DEPTH channels in 4×4 outer
+// products: a row of source is loaded once for all taps and channels, a weight once for all
 // pixels, 0.1 loads a multiply-add, where SwiftShader spends some 40 cycles on a load and 4 on a
 // multiply-add. What is carried round a loop costs as much as a load: a trip should have 8 taps or
 // more, hence TERMS. No workgroup memory: loads from it are no faster there.
@@ -16,7 +16,7 @@ override WORKGROUP: u32 = 4u;
 override TAPS: u32 = 3u; // 1 to 9
 override TERMS: u32 = 3u; // of a trip: 1 to 4
 override ROWS: u32 = 2u; // 1 to 4
-override WIDE: bool = true;
+override COLUMNS: u32 = 8u; // 3, 4 or 8
 override DEPTH: u32 = 2u; // vec4 of channels: 1 or 2
 
 struct Params {
@@ -88,9 +88,9 @@ struct Windows {
 
 fn window(at: u32) -> Window {
   var v = Window(source[at], vec4<f32>(), vec4<f32>(), vec4<f32>());
-  if (WIDE || TAPS > 1u) { v.b = source[at + 1u]; }
-  if ((WIDE && TAPS > 1u) || TAPS > 5u) { v.c = source[at + 2u]; }
-  if (WIDE && TAPS > 5u) { v.d = source[at + 3u]; }
+  if (COLUMNS > 4u || TAPS > 1u) { v.b = source[at + 1u]; }
+  if ((COLUMNS > 4u && TAPS > 1u) || TAPS > 5u) { v.c = source[at + 2u]; }
+  if (COLUMNS > 4u && TAPS > 5u) { v.d = source[at + 3u]; }
   return v;
 }
 
@@ -108,17 +108,19 @@ fn next(v: Windows) -> Windows {
   return Windows(shift(v.a), shift(v.b), shift(v.c), shift(v.d));
 }
 
-fn outer(w: vec4<f32>, x: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(w * x.x, w * x.y, w * x.z, w * x.w);
+fn outer_add(m: mat4x4<f32>, w: vec4<f32>, x: vec4<f32>) -> mat4x4<f32> {
+  var last = vec4<f32>();
+  if (COLUMNS > 3u) { last = m[3] + w * x.w; }
+  return mat4x4<f32>(m[0] + w * x.x, m[1] + w * x.y, m[2] + w * x.z, last);
 }
 
 // Adds one tap to one row of pixels.
 fn add(tile: Tile, low: vec4<f32>, high: vec4<f32>, v: Window) -> Tile {
   var t = tile;
-  t.near_low += outer(low, v.a);
-  if (DEPTH > 1u) { t.near_high += outer(high, v.a); }
-  if (WIDE) { t.far_low += outer(low, v.b); }
-  if (WIDE && DEPTH > 1u) { t.far_high += outer(high, v.b); }
+  t.near_low = outer_add(t.near_low, low, v.a);
+  if (DEPTH > 1u) { t.near_high = outer_add(t.near_high, high, v.a); }
+  if (COLUMNS > 4u) { t.far_low = outer_add(t.far_low, low, v.b); }
+  if (COLUMNS > 4u && DEPTH > 1u) { t.far_high = outer_add(t.far_high, high, v.b); }
   return t;
 }
 
@@ -168,7 +170,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   let part = batch / (p.members * p.groups);
   if (part >= p.parts) { return; }
   let i = ty * ROWS;
-  let j = tx * select(4u, 8u, WIDE);
+  let j = tx * COLUMNS;
 
   let first = group * p.source_group + member * p.source_member + class_number * p.source_class +
     i * p.pitch + j / 4u;
@@ -199,7 +201,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
     let h = i32(i + q / 4u) * p.step_h + class_h;
     let first_j = j + q % 4u / 2u * 4u;
     let first_channel = block * 4u * DEPTH + q % 2u * 4u;
-    let used = (WIDE || q % 4u < 2u) && (DEPTH > 1u || q % 2u == 0u);
+    let used = (COLUMNS > 4u || q % 4u < 2u) && (DEPTH > 1u || q % 2u == 0u);
     let live_channels = min(4u, max(p.channels, first_channel) - first_channel);
     if (!used || h < 0 || h >= p.height) { continue; }
     for (var k = 0u; k < 4u; k++) {

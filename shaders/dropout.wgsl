@@ -1,8 +1,8 @@
-// Dropout: y[i] = x[i] / keep where the random word of element i is below threshold = keep * 2^32,
-// else 0. x and y [elements] f32. Element i uses word i % 4 of the Philox-4x32-10 block (Salmon et al.,
-// SC 2011) with key (key[0], key[1]) and counter (i / 4, site, key[2], key[3]), the function of
-// src/graph/random.ts: the mask is an integer comparison, equal on every adapter.
-// Four elements, one block, an invocation.
+// Dropout: y[i] = x[i] / keep where the random word of element i is below threshold = keep *
+// 2^32, else 0. x and y [elements] f32. Element i uses word i % 4 of the Philox-4x32-10 block
+// (Salmon et al., SC 2011) with key (key[0], key[1]) and counter (i / 4, site, key[2], key[3]),
+// the function of src/graph/random.ts: the mask is an integer comparison, equal on every
+// adapter. Four elements, one block, an invocation.
 override WORKGROUP: u32 = 64u;
 
 struct Params {

@@ -1,9 +1,10 @@
-// The Euclidean norm of x [elements] f32 and the factor that clips it, in two passes of this file or,
-// for few elements, one. SQUARE: sums squares, `span` vectors a workgroup, workgroup k's sum into
-// sum[k]; otherwise sums x itself (the first pass's sums). FINISH (one workgroup): sum[0] = the root of
-// the sum, and scale[0] = min(1, clip / (norm + 1e-6)) by rule 1 (PyTorch), clip / max(norm, clip) by
-// rule 2 (TensorFlow); rule 0 leaves scale alone. NaN stays NaN in both.
-// Lanes stride through the span, then lane 0 adds their sums: one barrier, in a fixed order.
+// The Euclidean norm of x [elements] f32 and the factor that clips it, in two passes of this
+// file or, for few elements, one. SQUARE: sums squares, `span` vectors a workgroup, workgroup
+// k's sum into sum[k]; otherwise sums x itself (the first pass's sums). FINISH (one workgroup):
+// sum[0] = the root of the sum, and scale[0] = min(1, clip / (norm + 1e-6)) by rule 1
+// (PyTorch), clip / max(norm, clip) by rule 2 (TensorFlow); rule 0 leaves scale alone. NaN
+// stays NaN in both. Lanes stride through the span, then lane 0 adds their sums: one barrier,
+// in a fixed order.
 override WORKGROUP: u32 = 64u;
 override SQUARE: bool = true;
 override FINISH: bool = true;

@@ -98,6 +98,19 @@ fn load_b(start: vec4<u32>, k: u32) -> mat4x4<f32> {
   return transpose(mat4x4<f32>(b[v.x], b[v.y], b[v.z], b[v.w]));
 }
 
+// The rows of four blocks below each other move up by one.
+fn up(c: mat4x4<f32>, next: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(c[1], c[2], c[3], next[0]);
+}
+
+// The first `count` elements of v at y[at].
+fn store4(v: vec4<f32>, at: u32, count: u32) {
+  if (count > 0u) { y[at] = epilogue(v.x, at); }
+  if (count > 1u) { y[at + 1u] = epilogue(v.y, at + 1u); }
+  if (count > 2u) { y[at + 2u] = epilogue(v.z, at + 2u); }
+  if (count > 3u) { y[at + 3u] = epilogue(v.w, at + 3u); }
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -161,15 +174,21 @@ fn main(
     }
   }
 
-  // A loop, because every store that is written out costs software adapters milliseconds to compile;
-  // over a copy, because indexed accumulators would not be kept in registers.
-  var c = array<mat4x4<f32>, 16>(
-    c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23, c30, c31, c32, c33);
-  let at = part * p.m * p.n;
+  let at = part * p.m * p.n + i * p.n + j;
+  let n = p.n - j;
+  // Row by row, the blocks moving up: software adapters take milliseconds to compile a store, and
+  // accumulators that are indexed would not be kept in registers.
   for (var r = 0u; r < min(ROWS, p.m - i); r++) {
-    for (var q = 0u; q < min(COLS, p.n - j); q++) {
-      let e = at + (i + r) * p.n + j + q;
-      y[e] = epilogue(c[r / 4u * 4u + q / 4u][r % 4u][q % 4u], e);
+    let e = at + r * p.n;
+    store4(c00[0], e, n);
+    if (COLS > 4u) { store4(c01[0], e + 4u, max(n, 4u) - 4u); }
+    if (COLS > 8u) {
+      store4(c02[0], e + 8u, max(n, 8u) - 8u);
+      store4(c03[0], e + 12u, max(n, 12u) - 12u);
     }
+    c00 = up(c00, c10); c01 = up(c01, c11); c02 = up(c02, c12); c03 = up(c03, c13);
+    c10 = up(c10, c20); c11 = up(c11, c21); c12 = up(c12, c22); c13 = up(c13, c23);
+    c20 = up(c20, c30); c21 = up(c21, c31); c22 = up(c22, c32); c23 = up(c23, c33);
+    c30 = up(c30, c30); c31 = up(c31, c31); c32 = up(c32, c32); c33 = up(c33, c33);
   }
 }

@@ -6,11 +6,12 @@
 // y: [groups, M, N]; with splits > 1 partial sums [splits, groups, M, N]
 //
 // An invocation makes ROWS x COLS outputs over every LANES_K-th k; the lanes along k meet in
-// workgroup memory in a tree of fixed order. Where M N is tiny, parallelism can only come from k.
+// workgroup memory, where each row is added up in order. Where M N is tiny, parallelism can only
+// come from k.
 override ROWS: u32 = 4u; // 1 to 4
 override COLS: u32 = 4u; // 1 to 4
 override LANES_N: u32 = 4u;
-override LANES_K: u32 = 4u; // a power of two
+override LANES_K: u32 = 4u;
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 
@@ -36,7 +37,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> p: Params;
 
-var<workgroup> partial: array<mat4x4<f32>, LANES_N * LANES_K>;
+// Row r of lane k: [k][r][lane along n].
+var<workgroup> partial: array<vec4<f32>, 4u * LANES_N * LANES_K>;
 
 fn epilogue(x: f32, i: u32) -> f32 { return x; }
 
@@ -50,12 +52,19 @@ fn item_offsets(item: u32) -> vec2<u32> {
   return vec2<u32>(oa.x + oa.y + oa.z + oa.w, ob.x + ob.y + ob.z + ob.w);
 }
 
+// The first `count` elements of v at y[at].
+fn store(v: vec4<f32>, at: u32, count: u32) {
+  if (count > 0u) { y[at] = epilogue(v.x, at); }
+  if (COLS > 1u && count > 1u) { y[at + 1u] = epilogue(v.y, at + 1u); }
+  if (COLS > 2u && count > 2u) { y[at + 2u] = epilogue(v.z, at + 2u); }
+  if (COLS > 3u && count > 3u) { y[at + 3u] = epilogue(v.w, at + 3u); }
+}
+
 @compute @workgroup_size(LANES_N, LANES_K)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_id) lid: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
 ) {
   let tiles_n = (p.n + COLS * LANES_N - 1u) / (COLS * LANES_N);
   let tiles_m = (p.m + ROWS - 1u) / ROWS;
@@ -94,23 +103,25 @@ fn main(
     }
   }
 
+  let at = part * p.m * p.n + i * p.n + j;
+  let n = p.n - min(j, p.n);
+  let rows = select(0u, min(ROWS, p.m - i), part < p.groups * p.splits);
   if (LANES_K > 1u) {
-    partial[lane] = c;
-    for (var half = LANES_K / 2u; half > 0u; half /= 2u) {
-      workgroupBarrier();
-      if (lid.y < half) {
-        c += partial[lane + half * LANES_N];
-        partial[lane] = c;
-      }
+    let own = lid.y * 4u * LANES_N + lid.x;
+    partial[own] = c[0];
+    if (ROWS > 1u) { partial[own + LANES_N] = c[1]; }
+    if (ROWS > 2u) { partial[own + 2u * LANES_N] = c[2]; }
+    if (ROWS > 3u) { partial[own + 3u * LANES_N] = c[3]; }
+    workgroupBarrier();
+    for (var r = lid.y; r < rows; r += LANES_K) {
+      var sum = vec4<f32>();
+      for (var l = 0u; l < LANES_K; l++) { sum += partial[(l * 4u + r) * LANES_N + lid.x]; }
+      store(sum, at + r * p.n, n);
     }
-  }
-  if (lid.y > 0u || part >= p.groups * p.splits) { return; }
-  let at = part * p.m * p.n;
-  for (var r = 0u; r < min(ROWS, p.m - i); r++) {
-    // min twice: the last workgroup may reach beyond n.
-    for (var q = 0u; q < min(COLS, p.n - min(j, p.n)); q++) {
-      let e = at + (i + r) * p.n + j + q;
-      y[e] = epilogue(c[r][q], e);
+  } else {
+    for (var r = 0u; r < rows; r++) {
+      store(c[0], at + r * p.n, n);
+      c = mat4x4<f32>(c[1], c[2], c[3], c[3]);
     }
   }
 }

@@ -57,13 +57,13 @@ fn item_offsets(item: u32) -> vec2<u32> {
 
 // Vector of a at row i of the tensor and vector v; zero outside [rows, row) or from k_end on.
 fn read_a(base: u32, i: u32, v: u32, rows: u32) -> vec4<f32> {
-  if (i >= rows || v >= p.a_row) { return vec4<f32>(); }
-  return a[base + i * p.a_row + v];
+  let inside = i < rows && v < p.a_row;
+  return select(vec4<f32>(), a[select(0u, base + i * p.a_row + v, inside)], inside);
 }
 
 fn read_b(base: u32, i: u32, v: u32, rows: u32) -> vec4<f32> {
-  if (i >= rows || v >= p.b_row) { return vec4<f32>(); }
-  return b[base + i * p.b_row + v];
+  let inside = i < rows && v < p.b_row;
+  return select(vec4<f32>(), b[select(0u, base + i * p.b_row + v, inside)], inside);
 }
 
 // 4 x 4 block of an operand that runs along k, at row i and vector v: vectors of 4 rows at each k.

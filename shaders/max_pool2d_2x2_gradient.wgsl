@@ -1,7 +1,8 @@
 // Gradient of max_pool2d_2x2: of each window, dy goes to the first maximum in row-major order, the
 // last NaN if there is any, and 0 to the others. x, dx [lines, 2, out_width] pairs of columns, dy
 // [lines, out_width]. One window an invocation: three loads and two stores, where one input element
-// an invocation would read the window four times.
+// an invocation would read the window four times. SwiftShader: 2.5 times the time of an elementwise
+// kernel over dx; 7 times with loops over the window.
 override WORKGROUP: u32 = 64u;
 
 struct Params {

@@ -29,7 +29,7 @@ fn epilogue(x: f32, i: u32) -> f32 { return x; }
 fn nan_bits(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
 // Whether element i of value v wins the window at output (row, column): no later element takes the
-// lead from it, and it would have taken it from every earlier one. Ends at the first that disagrees.
+// lead from it, and it would have taken it from every earlier one. Ends at the first that differs.
 fn wins(i: u32, v: f32, plane: u32, row: u32, column: u32) -> bool {
   let top = max(row * p.stride_h, p.pad_top) - p.pad_top;
   let bottom = min(row * p.stride_h + p.size_h, p.height + p.pad_top) - p.pad_top;

@@ -1,12 +1,12 @@
-// Softmax cross-entropy and accuracy of rows of logits [rows, classes] against labels [rows] (u32, or
-// i32 as u32), each row weighted by weight [rows]:
+// Softmax cross-entropy and accuracy of rows of logits [rows, classes] against labels [rows]
+// (u32, or i32 as u32), each row weighted by weight [rows]:
 //   loss_b = weight_b * (log(sum_k exp(x_bk - max_b)) + max_b - x_b,label)
 //   correct_b = weight_b if the first maximum of the row is at the label, else 0
-// A row of weight 0 counts for nothing, whatever it holds. A row with NaN, an infinite maximum or a
-// label that is no class has the loss NaN. stats [rows] keeps (max_b, 1 / sum) for the gradient.
-// REDUCE 0: loss, correct [rows]. 1: workgroup k adds up its `span` rows into loss[k], correct[k] and
-// total[k] (weights). 2: one workgroup has all rows: the weighted mean of the loss (0 if all weights are
-// 0), the sum of correct, the sum of weights, each at [0].
+// A row of weight 0 counts for nothing, whatever it holds. A row with NaN, an infinite maximum
+// or a label that is no class has the loss NaN. stats [rows] keeps (max_b, 1 / sum) for the
+// gradient. REDUCE 0: loss, correct [rows]. 1: workgroup k adds up its `span` rows into
+// loss[k], correct[k] and total[k] (weights). 2: one workgroup has all rows: the weighted mean
+// of the loss (0 if all weights are 0), the sum of correct, the sum of weights, each at [0].
 // One row an invocation; workgroup sums are added by lane 0: one barrier, in a fixed order.
 override WORKGROUP: u32 = 64u;
 override REDUCE: u32 = 0u;

@@ -1,8 +1,8 @@
-// Gradient of softmax cross-entropy: dlogits[b, k] = c_b * (softmax(logits_b)_k - (k == label_b)) with
-// c_b = weight_b * dloss[b], or for the mean (MEAN) weight_b * dloss[0] / total[0]. logits, dlogits
-// [rows, classes]; labels, weight [rows]; stats [rows] = (max, 1 / sum of exp(x - max)), NaN in rows
-// that have no loss. Rows of weight 0 get 0. RUN elements of a row an invocation, which share the
-// row's numbers and one division.
+// Gradient of softmax cross-entropy: dlogits[b, k] = c_b * (softmax(logits_b)_k - (k ==
+// label_b)) with c_b = weight_b * dloss[b], or for the mean (MEAN) weight_b * dloss[0] /
+// total[0]. logits, dlogits [rows, classes]; labels, weight [rows]; stats [rows] = (max, 1 /
+// sum of exp(x - max)), NaN in rows that have no loss. Rows of weight 0 get 0. RUN elements of
+// a row an invocation, which share the row's numbers and one division.
 override WORKGROUP: u32 = 64u;
 override MEAN: bool = false;
 override RUN: u32 = 16u;

@@ -1,7 +1,7 @@
 // Second pass of the mean softmax cross-entropy: adds up what the workgroups of
 // softmax_cross_entropy (REDUCE 1) left. loss_parts, correct_parts, total_parts [parts];
-// loss[0] = sum of loss_parts / sum of total_parts (0 if all weights are 0), correct[0] and total[0] = sums.
-// One workgroup; lane 0 adds the lanes' sums: one barrier, in a fixed order.
+// loss[0] = sum of loss_parts / sum of total_parts (0 if all weights are 0), correct[0] and
+// total[0] = sums. One workgroup; lane 0 adds the lanes' sums: one barrier, in a fixed order.
 override WORKGROUP: u32 = 64u;
 
 struct Params {

@@ -1,12 +1,14 @@
-// Copies elements, as 32-bit words, from x to y in another order: transpose, slice, flip, broadcast
-// and pad. y is dense with RANK axes, axis k of size axis_k.x, axis 0 the innermost. Index i_k along it
-// reads x at
-//   base + sum over k of (i_k - axis_k.z) / step_k * axis_k.y,   where 0 <= i_k - axis_k.z < axis_k.w
-// and i_k - axis_k.z is a multiple of step_k; elsewhere y is `fill` (PLACED; otherwise every index is
-// inside and z, w and step are not looked at). Strides may be negative: sums wrap modulo 2^32.
-// Integer division is what costs time here: the host merges adjacent axes, RANK is compiled in (a
-// branch would be paid for on adapters that mask), four elements make an invocation, and where they
-// lie in one row (WHOLE_ROWS: axis 0 is a multiple of 4) they share all divisions.
+// Copies elements, as 32-bit words, from x to y in another order: transpose, slice, flip,
+// broadcast and pad. y is dense with RANK axes, axis k of size axis_k.x, axis 0 the innermost.
+// Index i_k along it reads x at
+//   base + sum over k of j_k / step_k * axis_k.y,   j_k = i_k - axis_k.z,
+// where 0 <= j_k < axis_k.w and j_k is a multiple of step_k; elsewhere y is `fill` (PLACED;
+// otherwise every index is inside and z, w and step are not looked at). Strides may be negative:
+// sums wrap modulo 2^32. Integer division is what costs time here: the host merges adjacent axes, RANK is
+// compiled in (adapters that mask pay for a branch not taken), four elements make an invocation,
+// and where they lie in one row (WHOLE_ROWS: axis 0 is a multiple of 4) they share all divisions.
+// SwiftShader, 400,000 elements: as fast as an elementwise kernel, 13 to 30 times as fast as with
+// branches on the rank and one element an invocation.
 override WORKGROUP: u32 = 64u;
 override RANK: u32 = 6u;
 override PLACED: bool = false;

@@ -57,6 +57,7 @@ async function evaluateFile(given: string, options: EvalOptions): Promise<void> 
         if (event.event === "warning") return output.warn((event as WarningEvent).message);
         const run = event as RunEvent;
         if (run.event === "start") {
+          if (data.note) output.warn(data.note);
           const { name = "unknown data", samples = 0 } = checkpoint.data;
           const trained = `trained    on ${name} (${count(Number(samples))} images), step ${count(run.step)}`;
           for (const line of [...describeStart(run, model), trained]) output.say(line);

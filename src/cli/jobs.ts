@@ -1,3 +1,4 @@
+import { benchJob } from "../../bench/job";
 import { goldenJob } from "./golden-job";
 import type { JobContext } from "./job";
 import { evaluateJob, probeJob, trainJob } from "./training-jobs";
@@ -11,6 +12,7 @@ export const jobs = {
   evaluate: evaluateJob,
   probe: probeJob,
   golden: goldenJob,
+  bench: benchJob,
 };
 
 export type JobName = keyof typeof jobs;

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, rmdirSync, statSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { UsageError } from "./errors";
 
 /**
@@ -9,25 +9,29 @@ import { UsageError } from "./errors";
  */
 export function makeRunFolder(given: string | undefined, name: string): string {
   const time = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
-  for (let k = 1; ; k++) {
-    const folder = given ?? join("runs", `${name}-${time}${k > 1 ? `-${k}` : ""}`);
+  const [parent, ...names] = given
+    ? [dirname(given), basename(given)]
+    : ["runs", ...["", "-2", "-3", "-4"].map((suffix) => `${name}-${time}${suffix}`)];
+  try {
+    mkdirSync(parent as string, { recursive: true });
+  } catch (error) {
+    throw unwritable(given ?? "runs", error);
+  }
+  for (const folder of names.map((last) => join(parent as string, last))) {
     try {
-      mkdirSync(dirname(folder), { recursive: true });
       mkdirSync(folder);
       return folder;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw unwritable(folder, error);
-      if (given === undefined) continue;
-      if (!statSync(folder).isDirectory())
-        throw new UsageError(`--out ${folder} is a file, not a folder`);
-      if (readdirSync(folder).length > 0) {
-        throw new UsageError(
-          `--out ${folder} is not empty; nothing is ever overwritten, give another folder`,
-        );
-      }
-      return folder;
     }
   }
+  const folder = given ?? "runs";
+  if (!statSync(folder).isDirectory())
+    throw new UsageError(`--out ${folder} is a file, not a folder`);
+  if (given && readdirSync(folder).length === 0) return folder;
+  throw new UsageError(
+    `the output folder ${folder} is not empty; nothing is ever overwritten, give another one`,
+  );
 }
 
 function unwritable(folder: string, error: unknown): UsageError {

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { delimiter } from "node:path";
 import { version } from "../../package.json";
 import { type AdapterChoice, findBrowser, softwareVulkanIcd } from "./browser";
 import { runInChrome } from "./chrome";
@@ -162,7 +163,8 @@ function isSoftware({ info }: GPUAdapter): boolean {
 function vulkanDrivers(adapter: AdapterChoice): Record<string, string>[] {
   // Mesa complains on stderr without one.
   if (process.platform === "linux") process.env.XDG_RUNTIME_DIR ||= tmpdir();
-  if (process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES) return [{}];
+  const named = process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES;
+  if (named) return named.split(delimiter).some((path) => existsSync(path)) ? [{}] : [];
   const browser = asUsage(findBrowser);
   const swiftshader = browser && softwareVulkanIcd(browser);
   // The loader says on stderr that there is no GPU: it is asked only where there may be one.
@@ -170,8 +172,16 @@ function vulkanDrivers(adapter: AdapterChoice): Record<string, string>[] {
   return [
     ...(adapter === "software" || !mayHaveGpu ? [] : [{ VK_LOADER_DRIVERS_DISABLE: "*lvp*" }]),
     ...(adapter === "gpu" || !swiftshader ? [] : [{ VK_ICD_FILENAMES: swiftshader }]),
-    ...(adapter === "gpu" || swiftshader ? [] : [{ VK_LOADER_DRIVERS_DISABLE: "" }]),
+    ...(adapter === "gpu" || swiftshader || !anyDriver()
+      ? []
+      : [{ VK_LOADER_DRIVERS_DISABLE: "" }]),
   ];
+}
+
+/** Whether a Vulkan driver is installed; without one the loader complains on stderr. */
+function anyDriver(): boolean {
+  const folders = ["/usr/share", "/usr/local/share", "/etc"].map((root) => `${root}/vulkan/icd.d`);
+  return process.platform !== "linux" || folders.some((folder) => existsSync(folder));
 }
 
 /** Starts this same command under Deno and returns its exit status. @throws UsageError without Deno. */

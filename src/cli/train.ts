@@ -4,8 +4,8 @@ import { Argument, type Command, Option } from "commander";
 import { type LoadedImages, loadMnist } from "../data/mnist-folder";
 import { readSafetensors } from "../io/safetensors";
 import { checkpointSettings, checkTensors } from "../train/checkpoint";
-import type { EvalEvent, RunEvent, StepEvent } from "../train/events";
-import { runVariables } from "../train/loop";
+import type { EvalEvent, RunEvent, StartEvent, StepEvent } from "../train/events";
+import { checkData, runVariables } from "../train/loop";
 import {
   buildModel,
   type ModelName,
@@ -86,11 +86,17 @@ async function trainMnist(options: TrainOptions): Promise<number> {
   try {
     const output = new Output(options.json);
     const data = await findData(options.data, output);
-    if (settings) checkLength(resumedSettings(settings, options, data.train.count), resume);
+    if (resume && settings) {
+      checkLength(resumedSettings(settings, options, data.train.count), resume);
+      await checkData(resume.checkpoint, data.train);
+    }
     const { spec, files } = imageFiles(data);
     if (resume) files.set("checkpoint", resume.bytes);
-    const recorder = new Recorder(folder, output, (start) => describeStart(start, model));
-    if (resume) recorder.continue(resume);
+    const recorder = new Recorder(folder, output, (start) => {
+      if (data.note) output.warn(data.note);
+      if (resume) recorder.continue(resume);
+      return describeStart(start, model);
+    });
     let weights: Uint8Array | null = null;
     const outcome = await runJob(
       "train",
@@ -153,7 +159,7 @@ function checkLength({ steps }: TrainSettings, resume: CheckpointFile | null): v
   );
 }
 
-/** Finds the data and says which. */
+/** Finds the data; its note is for later, once nothing else can be wrong. */
 export async function findData(folder: string | undefined, output: Output): Promise<LoadedImages> {
   let said = false;
   const data = await loadMnist({
@@ -163,7 +169,6 @@ export async function findData(folder: string | undefined, output: Output): Prom
       said = true;
     },
   });
-  if (data.note) output.warn(data.note);
   return data;
 }
 
@@ -191,7 +196,7 @@ class Recorder {
   constructor(
     readonly folder: string,
     readonly output: Output,
-    readonly describe: (start: Extract<RunEvent, { event: "start" }>) => string[],
+    readonly describe: (start: StartEvent) => string[],
   ) {
     this.#progress = new Progress(output.stream);
     this.#log = join(folder, "log.jsonl");
@@ -221,9 +226,10 @@ class Recorder {
     const run = event as RunEvent;
     if (run.event === "start") {
       const said = { ...run, out: this.folder };
+      const lines = this.describe(run);
       this.output.event(said);
       this.#keep(said);
-      for (const line of this.describe(run)) this.output.say(line);
+      for (const line of lines) this.output.say(line);
       this.#sayRun(run);
     } else {
       this.output.event(run);
@@ -257,7 +263,7 @@ class Recorder {
     if (event.event === "eval") this.#evaluations.push(event);
   }
 
-  #sayRun({ settings, steps, step, data }: Extract<RunEvent, { event: "start" }>): void {
+  #sayRun({ settings, steps, step, data }: StartEvent): void {
     const { preset, batch, lr, seed } = settings;
     const epochs = (steps * Number(batch)) / Number(data.train);
     this.output.say(

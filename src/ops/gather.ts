@@ -1,12 +1,11 @@
 import { gather as gatherKernel } from "../../shaders/gather.wgsl";
+import { gatherVec4 } from "../../shaders/gather_vec4.wgsl";
 import { scatterAdd as scatterAddKernel } from "../../shaders/scatter_add.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
 import { apply1, expectDType, input, type Op, output, type Tensor } from "../graph/node";
 import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 
 const WORKGROUP = 64;
-/** Elements of a row that one invocation of gather.wgsl copies. */
-const GATHER_RUN = 4;
 /** Columns of a row that one invocation of scatter_add.wgsl owns. */
 const SCATTER_COLUMNS = 16;
 
@@ -25,28 +24,33 @@ export const gatherOp: Op<null> = {
   shape(_, table, indices) {
     const [t, i] = [table as TensorType, indices as TensorType];
     expectIndices("gather", i);
-    if (t.shape.length === 0) throw new ShapeError("hyperloom: gather: table is a scalar, has no rows");
+    if (t.shape.length === 0)
+      throw new ShapeError("hyperloom: gather: table is a scalar, has no rows");
     return [{ shape: [...i.shape, ...t.shape.slice(1)], dtype: t.dtype }];
   },
   dispatch(node) {
     const [table, indices, y] = [input(node, 0), input(node, 1), output(node, 0)];
     const entries = table.shape[0] as number;
-    const count = size(indices.shape);
     const width = size(table.shape) / entries;
-    const runs = Math.ceil(width / GATHER_RUN);
+    const elements = size(y.shape);
+    const invalid = INVALID[table.dtype];
+    if (width % 4 === 0) {
+      const vectors = elements / 4;
+      return [
+        dispatch(gatherVec4, {
+          bind: { table, indices, y },
+          uniforms: { vectors, entries, width: width / 4, invalid },
+          grid: linearGrid(vectors / WORKGROUP),
+          flops: elements,
+        }),
+      ];
+    }
     return [
       dispatch(gatherKernel, {
         bind: { table, indices, y },
-        uniforms: {
-          count,
-          entries,
-          width,
-          runs,
-          invalid: INVALID[table.dtype],
-        },
-        overrides: { RUN: GATHER_RUN },
-        grid: linearGrid((count * runs) / WORKGROUP),
-        flops: count * width,
+        uniforms: { elements, entries, width, invalid },
+        grid: linearGrid(elements / WORKGROUP),
+        flops: elements,
       }),
     ];
   },

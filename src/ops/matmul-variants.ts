@@ -59,8 +59,9 @@ function choose({ m, n, k, transposeB, ...g }: Gemm, target: Target): Kernel {
   const items = product(g.sizes);
   if (target.adapter === "software") {
     if (Math.min(m, n) >= 4 && m * n >= 64) {
-      const rows = m > 8 ? 16 : m > 4 ? 8 : 4;
-      const cols = n > 8 && m * n * k * items >= 2 ** 24 ? 16 : n > 4 ? 8 : 4;
+      const work = m * n * k * items;
+      const rows = m > 8 && work >= 2 ** 22 ? 16 : m > 4 ? 8 : 4;
+      const cols = n > 8 && work >= 2 ** 25 ? 16 : n > 4 ? 8 : 4;
       return { name: "register", rows, cols };
     }
     const rows = Math.min(4, m);
@@ -73,7 +74,7 @@ function choose({ m, n, k, transposeB, ...g }: Gemm, target: Target): Kernel {
   const rows = Math.min(4, m);
   const cols = Math.min(4, n);
   const lanesN = transposeB ? 1 : Math.min(32, powerOfTwo(ceilDiv(n, cols)));
-  const lanesK = Math.min(128 / lanesN, powerOfTwo(ceilDiv(k, 8)));
+  const lanesK = Math.min(64 / lanesN, powerOfTwo(ceilDiv(k, 8)));
   return { name: "small", rows, cols, lanesN, lanesK };
 }
 

@@ -117,7 +117,10 @@ export const adamUpdateOp: Op<AdamAttrs> = {
           coupled_decay: decoupled ? 0 : weightDecay,
           decoupled_decay: decoupled ? weightDecay : 0,
         },
-        overrides: { SCALED: Number(scale !== undefined), EPS_FIRST: Number(epsPlacement !== "pytorch") },
+        overrides: {
+          SCALED: Number(scale !== undefined),
+          EPS_FIRST: Number(epsPlacement !== "pytorch"),
+        },
         grid: linearGrid(vectors / WORKGROUP),
         flops: vectors * 4 * 15,
       }),
@@ -244,7 +247,14 @@ export const globalNormOp: Op<{ readonly clip?: number; readonly rule: ClipRule 
     const scale: Operand = node.outputs[1] ?? scratch(4);
     const vectors = Math.ceil(elements / 4);
     const clipping = { rule: clip === undefined ? 0 : rule === "pytorch" ? 1 : 2, clip: clip ?? 0 };
-    const pass = (from: Operand, sum: Operand, n: number, span: number, square: boolean, workgroups: number) =>
+    const pass = (
+      from: Operand,
+      sum: Operand,
+      n: number,
+      span: number,
+      square: boolean,
+      workgroups: number,
+    ) =>
       dispatch(globalNormKernel, {
         bind: { x: from, sum, scale },
         uniforms: { elements: n, span, ...clipping },
@@ -289,7 +299,5 @@ export function clipByGlobalNorm(
  * `clipByGlobalNorm`, which gives both without the extra dispatch that this one costs.
  */
 export function clipScale(norm: Tensor, c: number, rule: ClipRule = "pytorch"): Tensor {
-  return rule === "pytorch"
-    ? minimum(div(c, add(norm, 1e-6)), 1)
-    : div(c, maximum(norm, c));
+  return rule === "pytorch" ? minimum(div(c, add(norm, 1e-6)), 1) : div(c, maximum(norm, c));
 }

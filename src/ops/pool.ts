@@ -120,9 +120,7 @@ const grid = (invocations: number) => linearGrid(invocations / WORKGROUP);
 export const maxPool2dOp: Op<PoolAttrs> = {
   name: "max_pool2d",
   epilogue: true,
-  shape: (attrs, x) => [
-    { shape: poolShape("max_pool2d", attrs, x as TensorType), dtype: "f32" },
-  ],
+  shape: (attrs, x) => [{ shape: poolShape("max_pool2d", attrs, x as TensorType), dtype: "f32" }],
   dispatch(node) {
     const [x, y] = [input(node, 0), output(node, 0)];
     const outputs = size(y.shape);

@@ -3,7 +3,7 @@ import { softmaxCrossEntropy as crossEntropyKernel } from "../../shaders/softmax
 import { softmaxCrossEntropyGradient } from "../../shaders/softmax_cross_entropy_gradient.wgsl";
 import { softmaxCrossEntropyMean } from "../../shaders/softmax_cross_entropy_mean.wgsl";
 import { softmaxGradient } from "../../shaders/softmax_gradient.wgsl";
-import { dispatch, linearGrid, type Target } from "../gpu/dispatch";
+import { dispatch, linearGrid } from "../gpu/dispatch";
 import {
   apply,
   apply1,
@@ -94,8 +94,8 @@ export const softmaxCrossEntropyOp: Op<null> = {
   },
 };
 
-/** Rows from which the workgroups' sums are added by a second dispatch. */
-const ONE_WORKGROUP_ROWS = { software: 256, gpu: 1024 } as const;
+/** Logits that one workgroup goes through, rather than many and a second dispatch for their sums. */
+const ONE_WORKGROUP_LOGITS = 16_384;
 
 /**
  * From (logits, labels, weight): the weighted mean loss [], the weight of the correct rows [], stats
@@ -112,10 +112,10 @@ export const meanSoftmaxCrossEntropyOp: Op<null> = {
       { shape: [], dtype: "f32" },
     ];
   },
-  dispatch(node, target: Target) {
-    const [rows = 0] = input(node, 0).shape;
+  dispatch(node) {
+    const [rows = 0, classes = 0] = input(node, 0).shape;
     const into = { loss: output(node, 0), correct: output(node, 1), total: output(node, 3) };
-    if (rows <= ONE_WORKGROUP_ROWS[target.adapter]) return [rowDispatch(node, 2, 1, into)];
+    if (rows * classes <= ONE_WORKGROUP_LOGITS) return [rowDispatch(node, 2, 1, into)];
     const workgroups = Math.min(Math.ceil(rows / WORKGROUP), 1024);
     const parts = {
       loss: scratch(workgroups),
@@ -201,7 +201,8 @@ export const softmaxOp: Op<SoftmaxAttrs> = {
     const { shape, dtype } = x as TensorType;
     expectDType("softmax", "x", dtype, "f32");
     const classes = shape[shape.length - 1];
-    if (classes === undefined) throw new ShapeError("hyperloom: softmax: x is a scalar, has no axis");
+    if (classes === undefined)
+      throw new ShapeError("hyperloom: softmax: x is a scalar, has no axis");
     expectClasses("softmax", classes);
     return [{ shape, dtype }];
   },
@@ -275,8 +276,8 @@ export function softmaxCrossEntropy(
 
 /**
  * The same over a batch, each a scalar: `loss` = sum of loss_b / sum of weight_b (0 where all
- * weights are 0), `correct` = sum of correct_b, and `total` = sum of weight_b. One dispatch for
- * small batches, two for large ones; one for the gradient.
+ * weights are 0), `correct` = sum of correct_b, and `total` = sum of weight_b. One dispatch up to
+ * 16,384 logits, two beyond; one for the gradient.
  * @throws ShapeError where B or a dtype disagrees or V exceeds 32,768.
  */
 export function meanSoftmaxCrossEntropy(

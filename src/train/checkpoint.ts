@@ -117,7 +117,8 @@ export function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
   try {
     found = readSafetensors(bytes, file);
   } catch (error) {
-    return fail(error instanceof SafetensorsError ? error.reason : String(error), error);
+    const { reason = String(error) } = error as Partial<SafetensorsError>;
+    return fail(reason.includes("cut short") ? reason : `${reason}; is the file whole?`, error);
   }
   const { tensors, metadata } = found;
   const format = metadata.get("format");

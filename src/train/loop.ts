@@ -164,6 +164,14 @@ export async function fingerprint({
   return { name, samples: count, sha256 };
 }
 
+/** @throws CheckpointError unless a checkpoint's run was trained on these very images. */
+export async function checkData({ data, file }: Checkpoint, train: ImageSet): Promise<void> {
+  const here = await fingerprint(train);
+  if (data.sha256 === here.sha256) return;
+  const [was, is] = [data, here].map(({ name, samples }) => `${name} (${samples} images)`);
+  throw new CheckpointError(file, `it was trained on ${was}, the data here are ${is}; see --data`);
+}
+
 /** All variables of a run: parameters, state and moments. */
 export function runVariables(model: AnyModel, settings: TrainSettings): Variable[] {
   const { parameters, state } = slabsOf(model);
@@ -184,13 +192,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const identity = await fingerprint(data.train);
   if (resume) {
     checkTensors(resume, runVariables(model, settings));
-    if (resume.data.sha256 !== identity.sha256) {
-      const [was, is] = [resume.data, identity].map((d) => `${d.name} (${d.samples} images)`);
-      throw new CheckpointError(
-        resume.file,
-        `it was trained on ${was}, the data here are ${is}; give --data`,
-      );
-    }
+    await checkData(resume, data.train);
   }
   const variables = new Variables(device, settings.seed);
   const made: Executable[] = [];

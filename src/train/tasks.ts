@@ -250,8 +250,11 @@ export function schedule({ lr, decay, floor }: TrainSettings): Schedule {
 
 /** The optimiser of a run. */
 export function optimizer(settings: TrainSettings): Optimizer {
-  const { clip } = settings;
-  return adam({ lr: schedule(settings), ...(clip > 0 && { clip: { norm: clip } }) });
+  const { clip, decay, lr } = settings;
+  return adam({
+    lr: decay === 1 ? lr : schedule(settings),
+    ...(clip > 0 && { clip: { norm: clip } }),
+  });
 }
 
 /** The augmentation of a run: a 28×28 crop of the image padded to 30×30 (A.3.1). */

@@ -15,12 +15,16 @@ function gathered(table: Nd, indices: Nd, invalid: number): Nd {
   return { shape: [...indices.shape, ...row], data };
 }
 
+function add(to: Float64Array, k: number, value: number): void {
+  to[k] = (to[k] as number) + value;
+}
+
 function scattered(dy: Nd, indices: Nd, shape: Shape): Nd {
   const data = new Float64Array(size(shape));
   const width = size(shape) / (shape[0] as number);
   for (const [i, v] of indices.data.entries()) {
     if (v < 0 || v >= (shape[0] as number)) continue;
-    for (let d = 0; d < width; d++) data[v * width + d]! += dy.data[i * width + d] as number;
+    for (let d = 0; d < width; d++) add(data, v * width + d, dy.data[i * width + d] as number);
   }
   return { shape, data };
 }

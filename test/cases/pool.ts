@@ -1,6 +1,6 @@
 import { apply1, type Tensor } from "../../src/graph/node";
 import { type Shape, size } from "../../src/graph/shape";
-import { relu } from "../../src/ops/elementwise";
+import { add, relu } from "../../src/ops/elementwise";
 import {
   averagePool2d,
   averagePool2dGradientOp,
@@ -71,10 +71,14 @@ function maxOracle(x: Nd, a: Window): Nd {
   return { shape, data };
 }
 
+function addTo(to: Float64Array, k: number, value: number): void {
+  to[k] = (to[k] as number) + value;
+}
+
 function maxGradientOracle(x: Nd, dy: Nd, a: Window): Nd {
   const data = new Float64Array(x.data.length);
   windows(x.shape, a, (at, inside) => {
-    data[winner(x.data, inside)]! += dy.data[at] as number;
+    addTo(data, winner(x.data, inside), dy.data[at] as number);
   });
   return { shape: x.shape, data };
 }
@@ -93,7 +97,7 @@ function averageGradientOracle(x: Shape, dy: Nd, a: Window): Nd {
   const data = new Float64Array(size(x));
   windows(x, a, (at, inside) => {
     const count = a.countPadding ? a.size[0] * a.size[1] : inside.length;
-    for (const k of inside) data[k]! += (dy.data[at] as number) / count;
+    for (const k of inside) addTo(data, k, (dy.data[at] as number) / count);
   });
   return { shape: x, data };
 }
@@ -224,6 +228,23 @@ export const poolCases: readonly OpCase[] = [
     inputs: [{ shape: [2, 3, 6, 8], values: spread(288).map((v, i) => (i % 3 ? v : Math.abs(v))) }],
     build: (x) => pool(relu(x), plain(2)),
     oracle: (x) => maxOracle({ shape: x.shape, data: x.data.map((v) => Math.max(v, 0)) }, plain(2)),
+    tolerance: 1e-6,
+  },
+  {
+    name: "bias and relu after max go into its kernel",
+    ops: ["max_pool2d", "max_pool2d_gradient"],
+    inputs: [
+      { shape: [2, 3, 6, 8], values: spread(288) },
+      { shape: [3, 1, 1], values: [0.11, -0.12, 0.013] },
+    ],
+    build: (x, bias) => relu(add(pool(x as Tensor, plain(2)), bias as Tensor)),
+    oracle: (x, bias) => {
+      const y = maxOracle(x as Nd, plain(2));
+      const data = y.data.map((v, i) =>
+        Math.max(0, v + ((bias as Nd).data[Math.floor(i / 12) % 3] as number)),
+      );
+      return { shape: y.shape, data };
+    },
     tolerance: 1e-6,
   },
   ...averageCases,

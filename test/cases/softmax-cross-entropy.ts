@@ -1,10 +1,12 @@
+import { apply, apply1, type Tensor } from "../../src/graph/node";
 import {
   logSoftmax,
   meanSoftmaxCrossEntropy,
+  meanSoftmaxCrossEntropyOp,
   softmax,
   softmaxCrossEntropy,
+  softmaxCrossEntropyGradientOp,
 } from "../../src/ops/softmax-cross-entropy";
-import type { Tensor } from "../../src/graph/node";
 import type { CaseInput, Nd, OpCase } from "./case";
 
 /** One row: maximum, first index of it, log of the sum of exponentials. NaN if there is no such thing. */
@@ -156,6 +158,35 @@ const softmaxCases = [
   ),
 );
 
+/** The gradient as an output, for sizes at which differences of the oracle take too long. */
+function gradientCase(rows: number, classes: number): OpCase {
+  return {
+    name: `gradient of the mean cross-entropy ${rows} x ${classes}`,
+    ops: ["mean_softmax_cross_entropy", "softmax_cross_entropy_gradient"],
+    inputs: [...inputs(rows, classes), { shape: [], values: [0.75] }],
+    build: (...given) => {
+      const [logits, labels, weight, dloss] = given as [Tensor, Tensor, Tensor, Tensor];
+      const made = apply(meanSoftmaxCrossEntropyOp, null, logits, labels, weight);
+      const [, , stats, total] = made as [Tensor, Tensor, Tensor, Tensor];
+      const of = [logits, labels, weight, stats, total, dloss];
+      return apply1(softmaxCrossEntropyGradientOp, { mean: true }, ...of);
+    },
+    oracle: (...given) => {
+      const [logits, labels, weight] = given as [Nd, Nd, Nd];
+      const total = sum([...weight.data]);
+      const p = softmaxOracle(logits, false);
+      const data = p.data.map((v, i) => {
+        const b = Math.floor(i / classes);
+        const hit = labels.data[b] === i % classes ? 1 : 0;
+        return (0.75 * (weight.data[b] as number) * (v - hit)) / total;
+      });
+      return { shape: logits.shape, data };
+    },
+    tolerance: TOLERANCE,
+    gradients: [],
+  };
+}
+
 /** Cases of src/ops/softmax-cross-entropy.ts. */
 export const softmaxCrossEntropyCases: readonly OpCase[] = [
   ...sizes.flatMap(([rows, classes]) => both(`${rows} x ${classes}`, inputs(rows, classes))),
@@ -166,6 +197,8 @@ export const softmaxCrossEntropyCases: readonly OpCase[] = [
   ]),
   ...both("of 12,800 rows", inputs(12_800, 5), []),
   ...both("of 129 rows of 512", inputs(129, 512), []),
+  gradientCase(12_800, 5),
+  gradientCase(129, 512),
   ...both(
     "of large logits and one of -infinity",
     [

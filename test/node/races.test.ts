@@ -3,7 +3,7 @@ import { detectRaces } from "wgsl_reflect/wgsl_reflect.module.js";
 import { packUniforms } from "../../src/gpu/buffers";
 import type { Dispatch, Target } from "../../src/gpu/dispatch";
 import { key, uniform } from "../../src/graph/random";
-import type { Operand } from "../../src/graph/node";
+import type { Operand, Tensor } from "../../src/graph/node";
 import { size } from "../../src/graph/shape";
 import { mul } from "../../src/ops/elementwise";
 import { sum } from "../../src/ops/reduce";
@@ -36,7 +36,7 @@ function barrierDispatches(): Map<string, Dispatch<Operand>> {
       const roots = [...outputs];
       const wrt = c.gradients ?? c.inputs.flatMap(({ dtype = "f32" }, k) => (dtype === "f32" ? [k] : []));
       for (const y of wrt.length > 0 ? outputs : []) {
-        const inputs = wrt.map((k) => x[k]);
+        const inputs = wrt.map((k) => x[k] as Tensor);
         roots.push(...gradient(sum(mul(y, placeholder("cot", y.shape))), inputs));
       }
       for (const node of reachable(roots)) {
