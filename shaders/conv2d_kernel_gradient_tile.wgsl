@@ -14,6 +14,7 @@ override KERNEL_W: u32 = 3u;
 override TILE_M: u32 = THREADS_M * 4u;
 override TILE_N: u32 = THREADS_N * 4u;
 override THREADS: u32 = THREADS_M * THREADS_N;
+override PITCH: u32 = TILE_N + 1u; // odd: threads of one column and 16 pixels meet no bank twice
 const TILE_K = 16u;
 
 struct Params {
@@ -39,8 +40,14 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(3) var<uniform> p: Params;
 
-var<workgroup> signals: array<f32, TILE_K * TILE_M>;
-var<workgroup> patches: array<f32, TILE_K * TILE_N>;
+var<workgroup> signals: array<vec4<f32>, TILE_K * THREADS_M>; // [4 rows, k]
+var<workgroup> patches: array<f32, TILE_K * PITCH>; // [k, column]
+
+// dy of output channel m at a pixel of a sample; 0 beyond the channels.
+fn signal(sample: u32, m: u32, pixel: u32, live: bool) -> f32 {
+  if (!live || m >= p.rows) { return 0.0; }
+  return dy[(sample * p.rows + m) * p.result_h * p.result_w + pixel];
+}
 
 fn store(slice: u32, column: u32, m: u32, v: vec4<f32>) {
   let columns = p.channels * KERNEL_H * KERNEL_W;
@@ -77,12 +84,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
     let pixel = q % pixels;
     let corner_h = i32(pixel / p.result_w) * p.stride_h - p.pad_h;
     let corner_w = i32(pixel % p.result_w) * p.stride_w - p.pad_w;
-    for (var i = thread / TILE_K; i < TILE_M; i += THREADS / TILE_K) {
-      var v = 0.0;
-      if (q < end && first_m + i < p.rows) {
-        v = dy[(sample * p.rows + first_m + i) * pixels + pixel];
-      }
-      signals[k * TILE_M + i] = v;
+    for (var i = thread / TILE_K; i < THREADS_M; i += THREADS / TILE_K) {
+      let m = first_m + i * 4u;
+      signals[i * TILE_K + k] = vec4<f32>(
+        signal(sample, m, pixel, q < end),
+        signal(sample, m + 1u, pixel, q < end),
+        signal(sample, m + 2u, pixel, q < end),
+        signal(sample, m + 3u, pixel, q < end),
+      );
     }
     for (var i = thread / TILE_K; i < TILE_N; i += THREADS / TILE_K) {
       let column = first_column + i;
@@ -93,13 +102,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
         let c = column / (KERNEL_H * KERNEL_W);
         v = x[((sample * p.channels + c) * u32(p.image_h) + u32(h)) * u32(p.image_w) + u32(w)];
       }
-      patches[k * TILE_N + i] = v;
+      patches[k * PITCH + i] = v;
     }
     workgroupBarrier();
     for (var i = 0u; i < TILE_K; i++) {
-      let a = i * TILE_M + lid.y * 4u;
-      let b = i * TILE_N + lid.x;
-      let d = vec4<f32>(signals[a], signals[a + 1u], signals[a + 2u], signals[a + 3u]);
+      let b = i * PITCH + lid.x;
+      let d = signals[lid.y * TILE_K + i];
       s0 += d * patches[b];
       s1 += d * patches[b + THREADS_N];
       s2 += d * patches[b + 2u * THREADS_N];

@@ -7,8 +7,9 @@
 //    (chunk·TAPS + u)·x_tap of [group, channel, t1]; zero outside of kernel_h × kernel_w, so that a
 //    transposed kernel is a matter of signs. A term each.
 // 3. packed_offsets [terms], in vec4: where a term's row begins in packed_source. One each.
-// A row or a term an invocation: divisions, slow on SwiftShader, are made once for all its loads.
-override WORKGROUP: u32 = 16u;
+// A row or a term an invocation: divisions, slow on SwiftShader, are made once for all its loads, and
+// remainders by multiplication.
+override WORKGROUP: u32 = 64u;
 override TAPS: u32 = 3u;
 override DEPTH: u32 = 2u;
 
@@ -64,11 +65,13 @@ fn pixel(first: i32, live: bool, w: i32) -> f32 {
 
 fn pack_source(k: u32) {
   let plane = k / p.packed_h;
-  let phase = plane % p.phases;
-  let h = i32(k % p.packed_h) * p.step_h + i32(phase / p.phase_columns) + p.offset_h;
+  let image = plane / p.phases;
+  let phase = plane - image * p.phases;
+  let phase_row = phase / p.phase_columns;
+  let h = i32(k - plane * p.packed_h) * p.step_h + i32(phase_row) + p.offset_h;
   let live = h >= 0 && h < p.source_h;
-  let first = i32(plane / p.phases) * p.source_image + h * p.source_row;
-  var w = i32(phase % p.phase_columns) + p.offset_w;
+  let first = i32(image) * p.source_image + h * p.source_row;
+  var w = i32(phase - phase_row * p.phase_columns) + p.offset_w;
   for (var v = 0u; v < p.pitch; v++) {
     packed_source[k * p.pitch + v] = vec4<f32>(
       pixel(first, live, w),
@@ -89,20 +92,41 @@ fn weights4(at: u32, channel: u32, live: bool) -> vec4<f32> {
   );
 }
 
+// A term's indices.
+struct Term {
+  t1: u32,
+  t2: u32,
+  phase: u32,
+  chunk: u32,
+}
+
+fn term_of(t: u32) -> Term {
+  let by_chunk = t / p.chunks;
+  let by_phase = by_chunk / p.term_columns;
+  let by_row = by_phase / p.term_rows;
+  return Term(
+    by_row,
+    by_phase - by_row * p.term_rows,
+    by_chunk - by_phase * p.term_columns,
+    t - by_chunk * p.chunks,
+  );
+}
+
 fn pack_weights(k: u32) {
-  let term = k % p.terms;
-  let block = k / p.terms % p.blocks;
-  let class_number = k / (p.terms * p.blocks) % p.classes;
-  let group = k / (p.terms * p.blocks * p.classes);
-  let chunk = term % p.chunks;
-  let phase = term / p.chunks % p.term_columns;
-  let t2 = term / (p.chunks * p.term_columns) % p.term_rows;
-  let t1 = term / (p.chunks * p.term_columns * p.term_rows);
+  let by_term = k / p.terms;
+  let by_block = by_term / p.blocks;
+  let group = by_block / p.classes;
+  let term = k - by_term * p.terms;
+  let block = by_term - by_block * p.blocks;
+  let class_number = by_block - group * p.classes;
+  let class_row = class_number / p.class_columns;
+  let class_column = class_number - class_row * p.class_columns;
+  let t = term_of(term);
   let channel = block * 4u * DEPTH;
-  let y = p.y0 + i32(class_number / p.class_columns) + i32(t2) * p.y_term;
-  var x = p.x0 + i32(class_number % p.class_columns + phase) + i32(chunk * TAPS) * p.x_tap;
+  let y = p.y0 + i32(class_row) + i32(t.t2) * p.y_term;
+  var x = p.x0 + i32(class_column + t.phase) + i32(t.chunk * TAPS) * p.x_tap;
   let live = term < p.live_terms && y >= 0 && y < p.kernel_h;
-  let first = group * p.kernel_group + channel * p.kernel_channel + t1 * p.kernel_t1 +
+  let first = group * p.kernel_group + channel * p.kernel_channel + t.t1 * p.kernel_t1 +
     u32(y * p.kernel_w);
   for (var u = 0u; u < TAPS; u++) {
     let inside = live && x >= 0 && x < p.kernel_w;
@@ -116,13 +140,10 @@ fn pack_weights(k: u32) {
 }
 
 fn pack_offset(term: u32) {
-  let chunk = term % p.chunks;
-  let phase = term / p.chunks % p.term_columns;
-  let t2 = term / (p.chunks * p.term_columns) % p.term_rows;
-  let t1 = term / (p.chunks * p.term_columns * p.term_rows);
-  let plane = t2 % p.term_step * p.phase_columns + phase;
-  let offset = t1 * p.offset_t1 + plane * p.offset_phase + t2 / p.term_step * p.pitch +
-    chunk * TAPS / 4u;
+  let t = term_of(term);
+  let row = t.t2 / p.term_step;
+  let plane = (t.t2 - row * p.term_step) * p.phase_columns + t.phase;
+  let offset = t.t1 * p.offset_t1 + plane * p.offset_phase + row * p.pitch + t.chunk * TAPS / 4u;
   packed_offsets[term] = select(0u, offset, term < p.live_terms);
 }
 

@@ -1,23 +1,27 @@
 // Convolution and its input gradient on a GPU, as an implicit GEMM with workgroup-memory tiles:
 //   result[g, m, q] = sum over k = (c, r, s) of kernel[g, m, c, r, s] · source[n(q), c, h, w]
-// with h = (STEP·i + SIGN·r + offset) / divisor where that divides, zero elsewhere and outside.
-//   forward:         step = stride, sign = +1, offset = -padding, divisor = 1;
-//   input gradient:  step = 1, sign = -1, offset = +padding, divisor = stride; m is an input channel.
+// with h = (step·i + sign·r + offset) / DIVISOR where that divides, zero elsewhere and outside.
+//   forward:         step = stride, sign = +1, offset = -padding, DIVISOR = 1;
+//   input gradient:  step = 1, sign = -1, offset = +padding, DIVISOR = stride; m is an input channel.
 // source [samples, channels, source_h, source_w]; kernel [groups or 1, …] addressed by strides;
 // result [samples, rows, result_h, result_w]. A kernel shared by the batch has one group, whose
 // pixels q run through all samples; per-sample kernels have a group per sample.
 // A workgroup makes 4·THREADS_M rows by 4·THREADS_N pixels, 16 values each thread, 16 terms of k at
-// a time: 16 loads from workgroup memory feed 32 flops twice, and 8 KiB (16 × 16 threads) let
-// several workgroups share a core. Pixels of one thread lie THREADS_N apart, so that neighbouring
-// threads load and store neighbouring addresses.
+// a time: for 16 multiply-adds a thread reads one vec4, the same for its whole row of threads, and
+// four scalars; 8 KiB (16 × 16 threads) let several workgroups share a core. Pixels of one thread lie
+// THREADS_N apart, so that neighbouring threads load and store neighbouring addresses. Kernel sizes
+// and divisors are overrides for the sake of their divisions. Not measured on a real GPU yet.
 override THREADS_M: u32 = 16u;
 override THREADS_N: u32 = 16u;
 override KERNEL_H: u32 = 3u;
 override KERNEL_W: u32 = 3u;
+override DIVISOR_H: i32 = 1;
+override DIVISOR_W: i32 = 1;
 override TILE_M: u32 = THREADS_M * 4u;
 override TILE_N: u32 = THREADS_N * 4u;
 override THREADS: u32 = THREADS_M * THREADS_N;
 const TILE_K = 16u;
+const SPAN = 16u * 32768u; // terms between two ends of the inner loop, which must not run longer
 
 struct Params {
   groups: u32,
@@ -33,8 +37,6 @@ struct Params {
   sign: i32,
   offset_h: i32,
   offset_w: i32,
-  divisor_h: i32,
-  divisor_w: i32,
   kernel_row: u32, // elements from m to m + 1
   kernel_channel: u32, // elements from c to c + 1
   kernel_group: u32, // elements from g to g + 1
@@ -46,19 +48,26 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> result: array<f32>;
 @group(0) @binding(3) var<uniform> p: Params;
 
-var<workgroup> weights: array<f32, TILE_K * TILE_M>;
-var<workgroup> patches: array<f32, TILE_K * TILE_N>;
+var<workgroup> weights: array<vec4<f32>, TILE_K * THREADS_M>; // [4 rows, k]
+var<workgroup> patches: array<f32, TILE_K * TILE_N>; // [k, column]
 
 fn epilogue(x: f32, i: u32) -> f32 { return x; }
 
-// The value that tap (r, s) of channel c sees at a pixel whose tap (0, 0) lies at (h, w) / divisor.
+// The value that tap (r, s) of channel c sees at a pixel whose tap (0, 0) lies at (h, w) / DIVISOR.
 fn tap(sample: u32, c: u32, h: i32, w: i32) -> f32 {
-  let i = h / p.divisor_h;
-  let j = w / p.divisor_w;
+  let i = h / DIVISOR_H;
+  let j = w / DIVISOR_W;
   let hit = h >= 0 && w >= 0 && i < p.source_h && j < p.source_w &&
-    i * p.divisor_h == h && j * p.divisor_w == w;
+    i * DIVISOR_H == h && j * DIVISOR_W == w;
   if (!hit) { return 0.0; }
   return source[((sample * p.channels + c) * u32(p.source_h) + u32(i)) * u32(p.source_w) + u32(j)];
+}
+
+// The weight of row m and term k.
+fn weight(group: u32, m: u32, k: u32) -> f32 {
+  let taps = KERNEL_H * KERNEL_W;
+  if (m >= p.rows || k >= p.channels * taps) { return 0.0; }
+  return kernel[group * p.kernel_group + m * p.kernel_row + k / taps * p.kernel_channel + k % taps];
 }
 
 fn store(group: u32, q: u32, m: u32, v: vec4<f32>) {
@@ -96,37 +105,40 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   var s1 = vec4<f32>();
   var s2 = vec4<f32>();
   var s3 = vec4<f32>();
-  for (var k0 = 0u; k0 < terms; k0 += TILE_K) {
-    for (var i = thread / TILE_N; i < TILE_K; i += THREADS / TILE_N) {
-      let k = k0 + i;
-      var v = 0.0;
-      if (live && k < terms) {
-        let r = i32(k % taps / KERNEL_W);
-        let s = i32(k % KERNEL_W);
-        v = tap(sample, k / taps, corner_h + p.sign * r, corner_w + p.sign * s);
+  for (var start = 0u; start < terms; start += SPAN) {
+    let end = min(start + SPAN, terms);
+    for (var k0 = start; k0 < end; k0 += TILE_K) {
+      for (var i = thread / TILE_N; i < TILE_K; i += THREADS / TILE_N) {
+        let k = k0 + i;
+        var v = 0.0;
+        if (live && k < terms) {
+          let r = i32(k % taps / KERNEL_W);
+          let s = i32(k % KERNEL_W);
+          v = tap(sample, k / taps, corner_h + p.sign * r, corner_w + p.sign * s);
+        }
+        patches[i * TILE_N + column] = v;
       }
-      patches[i * TILE_N + column] = v;
-    }
-    for (var e = thread; e < TILE_K * TILE_M; e += THREADS) {
-      let m = first_m + e / TILE_K;
-      let k = k0 + e % TILE_K;
-      var v = 0.0;
-      if (m < p.rows && k < terms) {
-        v = kernel[group * p.kernel_group + m * p.kernel_row + k / taps * p.kernel_channel + k % taps];
+      for (var e = thread; e < TILE_K * THREADS_M; e += THREADS) {
+        let m = first_m + e / TILE_K * 4u;
+        let k = k0 + e % TILE_K;
+        weights[e] = vec4<f32>(
+          weight(group, m, k),
+          weight(group, m + 1u, k),
+          weight(group, m + 2u, k),
+          weight(group, m + 3u, k),
+        );
       }
-      weights[e % TILE_K * TILE_M + e / TILE_K] = v;
+      workgroupBarrier();
+      for (var i = 0u; i < TILE_K; i++) {
+        let b = i * TILE_N + lid.x;
+        let w = weights[lid.y * TILE_K + i];
+        s0 += w * patches[b];
+        s1 += w * patches[b + THREADS_N];
+        s2 += w * patches[b + 2u * THREADS_N];
+        s3 += w * patches[b + 3u * THREADS_N];
+      }
+      workgroupBarrier();
     }
-    workgroupBarrier();
-    for (var i = 0u; i < TILE_K; i++) {
-      let a = i * TILE_M + lid.y * 4u;
-      let b = i * TILE_N + lid.x;
-      let w = vec4<f32>(weights[a], weights[a + 1u], weights[a + 2u], weights[a + 3u]);
-      s0 += w * patches[b];
-      s1 += w * patches[b + THREADS_N];
-      s2 += w * patches[b + 2u * THREADS_N];
-      s3 += w * patches[b + 3u * THREADS_N];
-    }
-    workgroupBarrier();
   }
 
   let m = first_m + lid.y * 4u;

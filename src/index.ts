@@ -2,6 +2,11 @@
  * hyperloom: hypernetworks, trained and run on WebGPU. This file is the public surface: re-exports
  * only.
  */
+export * from "./data/batches";
+export { type DigitsOptions, generateDigits } from "./data/digits";
+export { DataFileError } from "./data/errors";
+export { readIdxImages, readIdxLabels } from "./data/idx";
+export * from "./data/images";
 export { type Device, type DeviceOptions, requestDevice, useDevice } from "./gpu/device";
 export * from "./gpu/errors";
 export type { KernelSource } from "./gpu/kernel-source";
@@ -26,7 +31,16 @@ export * from "./nn/init";
 export * from "./nn/losses";
 export { type Context, type Module, module, type ParamSpec, type Values } from "./nn/module";
 export { countParameters, slabsOf } from "./nn/slabs";
+export * from "./ops/contraction";
+export * from "./ops/conv2d";
+export * from "./ops/dropout";
 export * from "./ops/elementwise";
+export * from "./ops/gather";
+export * from "./ops/layout";
+export * from "./ops/matmul";
+export * from "./ops/pool";
+export * from "./ops/reduce";
+export * from "./ops/softmax-cross-entropy";
 export { constant, type HostArray, placeholder, type Variable } from "./ops/sources";
 export { reshape } from "./ops/views";
 export * from "./optim/optimizer";
@@ -41,4 +55,7 @@ export {
 } from "./schedule/executable";
 export { gradient } from "./schedule/gradient";
 export { Variables } from "./schedule/variables";
-export * from "./train/programs";
+export * from "./train/checkpoint";
+export * from "./train/events";
+export * from "./train/loop";
+export { evaluation, prediction, trainStep } from "./train/programs";

@@ -105,12 +105,7 @@ async function processGpu(adapter: AdapterChoice, required: boolean): Promise<Pr
   }
   let create: (flags: string[]) => GPU;
   try {
-    const { globals, ...webgpu } = await import("webgpu");
-    create = webgpu.create;
-    // The package's sets of features have no values().
-    const sets = (globals as { GPUSupportedFeatures: { prototype: Set<string> } })
-      .GPUSupportedFeatures;
-    sets.prototype.values ??= sets.prototype.keys;
+    ({ create } = await import("webgpu"));
   } catch (error) {
     if (!required) return null;
     const reason = (error as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND";

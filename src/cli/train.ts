@@ -264,11 +264,12 @@ class Recorder {
   }
 
   #sayRun({ settings, steps, step, data }: StartEvent): void {
-    const { preset, batch, lr, seed } = settings;
+    const { preset, batch, lr, decay, floor, seed } = settings;
+    const rate = decay === 1 ? lr : `${lr} × ${decay}/step to ${floor}`;
     const epochs = (steps * Number(batch)) / Number(data.train);
     this.output.say(
       `run        ${count(steps)} steps of ${batch} images (${epochs.toFixed(2)} epochs), ` +
-        `adam ${lr}, seed ${seed}, preset ${preset}`,
+        `adam ${rate}, seed ${seed}, preset ${preset}`,
     );
     this.output.say(`out        ${this.folder}`);
     if (step === 0) return;
@@ -302,11 +303,11 @@ function sayEnd(
   name: string,
   { completed, step, metrics }: TrainOutcome,
 ): void {
-  const { test_error, test_samples = 0 } = metrics;
   output.say();
-  if (completed && test_error !== undefined) {
+  if (completed) {
+    const { test_error: error = Number.NaN, parameters = 0 } = metrics;
     output.say(
-      `test error ${percent(test_error)} on ${count(test_samples)} images after ${count(step)} steps`,
+      `done       ${count(step)} steps; test error ${percent(error)} with ${count(parameters)} parameters`,
     );
     output.say(
       `written    ${folder}/: checkpoint and best .safetensors, log.jsonl, loss.svg, kernels.png`,

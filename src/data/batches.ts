@@ -4,11 +4,11 @@ import type { ImageSet } from "./images";
 /**
  * One random change of an image, as data: it can be printed, stored and compared.
  * `padAndCrop` surrounds each plane by `pad` zeros and cuts a square of `size` at random;
- * `flip` mirrors left and right for every second image.
+ * `horizontalFlip` mirrors left and right for every second image.
  */
 export type Augmentation =
   | { readonly kind: "padAndCrop"; readonly pad: number; readonly size: number }
-  | { readonly kind: "flip" };
+  | { readonly kind: "horizontalFlip" };
 
 /** Random crops of `size` x `size` from images padded by `pad` zeros on each side. */
 export function padAndCrop(pad: number, size: number): Augmentation {
@@ -16,8 +16,8 @@ export function padAndCrop(pad: number, size: number): Augmentation {
 }
 
 /** Mirrors left and right with probability 1/2. */
-export function flip(): Augmentation {
-  return { kind: "flip" };
+export function horizontalFlip(): Augmentation {
+  return { kind: "horizontalFlip" };
 }
 
 /** How a set is cut into batches. */
@@ -94,7 +94,7 @@ function mirrored(plane: Plane): Plane {
 
 /** Draws the choices of one change: integers below a bound, nothing rounded. */
 function draw(step: Augmentation, height: number, width: number, random: WordStream): Change {
-  if (step.kind === "flip") return random.below(2) === 1 ? mirrored : (plane) => plane;
+  if (step.kind === "horizontalFlip") return random.below(2) === 1 ? mirrored : (plane) => plane;
   const top = random.below(height + 2 * step.pad - step.size + 1) - step.pad;
   const left = random.below(width + 2 * step.pad - step.size + 1) - step.pad;
   return (plane) => cropped(plane, top, left, step.size);

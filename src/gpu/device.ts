@@ -65,7 +65,7 @@ export class Device {
     this.target = {
       adapter: adapter.software ? "software" : "gpu",
       limits: gpu.limits,
-      features: new Set(gpu.features.values()),
+      features: new Set(gpu.features),
     };
     gpu.lost.then(
       (info) => {

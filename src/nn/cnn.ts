@@ -50,12 +50,6 @@ export function convParams(inputs: number, outputs: number, f: number, init?: In
   };
 }
 
-/** Convolution, stride 1, symmetric padding, with bias: x [N, C_in, H, W] to [N, C_out, H, W]. */
-export function convolve(x: Tensor, { kernel, bias }: { kernel: Tensor; bias: Tensor }): Tensor {
-  const y = conv2d(x, kernel, { padding: "symmetric" });
-  return add(y, reshape(bias, [...bias.shape, 1, 1]));
-}
-
 /**
  * The paper's MNIST network (section 4.1, appendix A.3.1): conv f×f, ReLU, max-pool 2×2, twice,
  * then a dense layer. x [N, C, H, W] to logits [N, classes].
@@ -71,7 +65,7 @@ export function cnn(options: CnnOptions = {}): Module<CnnParams, Stateless> {
     conv2: convParams(channels[0], channels[1], f, small),
     fc: {
       weight: {
-        shape: [features, classes],
+        shape: [classes, features],
         init: small ?? glorotUniform(features, classes),
         fanIn: features,
         kind: "weight",
@@ -79,8 +73,12 @@ export function cnn(options: CnnOptions = {}): Module<CnnParams, Stateless> {
       bias: { shape: [classes], init: zeros, kind: "bias" },
     },
   };
-  const apply = (x: Tensor, conv: { kernel: Tensor; bias: Tensor }): Tensor =>
-    maxPool2d(relu(convolve(x, conv)), { size: 2 });
+  // Bias and ReLU after the pooling: the maximum commutes with both, to the bit, and a quarter of the
+  // elements is left for them and for their gradients.
+  const apply = (x: Tensor, { kernel, bias }: { kernel: Tensor; bias: Tensor }): Tensor => {
+    const pooled = maxPool2d(conv2d(x, kernel, { padding: "symmetric" }), { size: 2 });
+    return relu(add(pooled, reshape(bias, [...bias.shape, 1, 1])));
+  };
   return module(
     "cnn",
     params,

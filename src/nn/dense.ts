@@ -1,12 +1,13 @@
 import type { Tensor } from "../graph/node";
 import { ShapeError, show } from "../graph/shape";
+import { linear } from "../ops/contraction";
 import { add } from "../ops/elementwise";
 import { matmul } from "../ops/matmul";
 import { reshape } from "../ops/views";
 import { heNormal, type Init, zeros } from "./init";
 import { type Module, module, type ParamSpec, type Stateless } from "./module";
 
-/** Parameters of a dense layer: weight [in, out], bias [out]. */
+/** Parameters of a dense layer: weight [out, in], bias [out]. */
 export interface DenseParams {
   readonly [name: string]: ParamSpec;
   readonly weight: ParamSpec;
@@ -14,7 +15,7 @@ export interface DenseParams {
 }
 
 /**
- * y = x W + b for x [B, in]; the weight may carry a batch axis, [B, in, out] with bias [B, out], and
+ * y = x Wᵀ + b for x [B, in]; the weight may carry a batch axis, [B, out, in] with bias [B, out], and
  * every sample then has its own.
  */
 export function dense(
@@ -23,21 +24,21 @@ export function dense(
   init: Init = heNormal(inputs),
 ): Module<DenseParams, Stateless> {
   const params: DenseParams = {
-    weight: { shape: [inputs, outputs], init, fanIn: inputs, kind: "weight" },
+    weight: { shape: [outputs, inputs], init, fanIn: inputs, kind: "weight" },
     bias: { shape: [outputs], init: zeros, kind: "bias" },
   };
   return module("dense", params, (_, { weight, bias }, x: Tensor) => affine(x, weight, bias));
 }
 
-/** x W + b with a shared or a per-sample weight. @throws ShapeError where the batches differ. */
+/** x Wᵀ + b with a shared or a per-sample weight. @throws ShapeError where the batches differ. */
 export function affine(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
-  if (weight.shape.length === 2) return add(matmul(x, weight), bias);
+  if (weight.shape.length === 2) return linear(x, weight, bias);
   const [B = 0, inputs = 0] = x.shape;
   if (weight.shape[0] !== B) {
     throw new ShapeError(
       `hyperloom: dense: x is ${show(x.shape)}, the per-sample weight ${show(weight.shape)}: batches differ`,
     );
   }
-  const y = matmul(reshape(x, [B, 1, inputs]), weight);
+  const y = matmul(reshape(x, [B, 1, inputs]), weight, { transposeB: true });
   return add(reshape(y, [B, -1]), bias);
 }

@@ -104,11 +104,19 @@ export const contractionOp: Op<ContractionAttrs> = {
   gradient(node, [dy]) {
     if (!dy) return [null, null, null, null];
     const [a, w, b, tiles] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
-    const [dw, db] = apply(contractionGradientWOp, { ...node.attrs, w: w.shape, b: b.shape }, dy, a, tiles);
+    const [dw, db] = apply(
+      contractionGradientWOp,
+      { ...node.attrs, w: w.shape, b: b.shape },
+      dy,
+      a,
+      tiles,
+    );
     const { columns, d, ...s } = sizesOf(a, w);
-    const da = node.attrs.plain
-      ? reshape(matmul(reshape(dy, [s.tiles, columns]), reshape(w, [columns, d])), a.shape)
-      : apply1(contractionGradientAOp, { ...node.attrs, a: a.shape }, dy, w, tiles);
+    // Rows that are no vectors would have to be packed first: a third dispatch.
+    const da =
+      node.attrs.plain && d % 4 === 0
+        ? reshape(matmul(reshape(dy, [s.tiles, columns]), reshape(w, [columns, d])), a.shape)
+        : apply1(contractionGradientAOp, { ...node.attrs, a: a.shape }, dy, w, tiles);
     return [da, dw ?? null, db ?? null, null];
   },
 };
@@ -143,7 +151,9 @@ const SHORTEST_PART = { software: 256, gpu: 64 } as const;
  * Gradients of the contraction by w and b: inputs dy, a and the table of tiles. One dispatch, or
  * two where few outputs are summed over many tiles.
  */
-export const contractionGradientWOp: Op<ContractionAttrs & { readonly w: Shape; readonly b: Shape }> = {
+export const contractionGradientWOp: Op<
+  ContractionAttrs & { readonly w: Shape; readonly b: Shape }
+> = {
   name: "contractionGradientW",
   shape: ({ w, b }) => [
     { shape: w, dtype: "f32" },
@@ -158,21 +168,23 @@ export const contractionGradientWOp: Op<ContractionAttrs & { readonly w: Shape; 
     const own = blocks(columns, d, block);
     const most = Math.floor((s.tiles * slices) / SHORTEST_PART[target.adapter]);
     const wanted = Math.min(Math.ceil(WANTED_BLOCKS[target.adapter] / own), most, s.tiles);
-    const perPart = Math.ceil(s.tiles / Math.max(1, wanted));
+    const perPart = node.attrs.plain ? s.tiles : Math.ceil(s.tiles / Math.max(1, wanted));
     const parts = Math.ceil(s.tiles / perPart);
     const [dwParts, dbParts]: readonly Operand[] =
       parts > 1 ? [scratch(parts * size(dw.shape)), scratch(parts * columns)] : [dw, db];
     if (!dwParts || !dbParts) throw new Error("internal: no place for partial gradients");
-    const product = dispatch<Operand, "dy" | "a" | "a_scalars" | "tiles" | "dw" | "db", string, string>(
-      contractionGradientW,
-      {
-        bind: { dy, a, a_scalars: a, tiles, dw: dwParts, db: dbParts },
-        uniforms: { tiles: s.tiles, tiles_split: perPart, slices, d, columns, outputs, width, plane },
-        overrides: blockOverrides(block, d),
-        grid: linearGrid(Math.ceil((own * parts) / block.lanes)),
-        flops: 2 * s.tiles * slices * columns * d,
-      },
-    );
+    const product = dispatch<
+      Operand,
+      "dy" | "a" | "a_scalars" | "tiles" | "dw" | "db",
+      string,
+      string
+    >(contractionGradientW, {
+      bind: { dy, a, a_scalars: a, tiles, dw: dwParts, db: dbParts },
+      uniforms: { tiles: s.tiles, tiles_split: perPart, slices, d, columns, outputs, width, plane },
+      overrides: blockOverrides(block, d),
+      grid: linearGrid(Math.ceil((own * parts) / block.lanes)),
+      flops: 2 * s.tiles * slices * columns * d,
+    });
     if (parts === 1) return [product];
     const workgroup = target.adapter === "software" ? 16 : 64;
     const elements = size(dw.shape) + columns;
@@ -201,6 +213,22 @@ function expectShape(op: string, name: string, x: TensorType, shape: Shape): voi
 }
 
 /**
+ * A linear map y[m, o] = Σ_k W[o, k] x[m, k] + b[o], whose gradients of W and b take one dispatch.
+ * @param x [M, K]
+ * @param W [N, K]
+ * @param b [N]
+ * @returns y [M, N], in one dispatch
+ * @throws ShapeError naming the shapes that disagree.
+ */
+export function linear(x: Tensor, W: Tensor, b: Tensor): Tensor {
+  const [M = 0, K = 0] = x.shape;
+  const [N = 0] = W.shape;
+  expectShape("linear", "W", W, [N, K]);
+  expectShape("linear", "b", b, [N]);
+  return reshape(generateSlices(x, reshape(W, [1, N, K]), reshape(b, [1, N])), [M, N]);
+}
+
+/**
  * First step of the static generator: a[m, i] = W_i[i] z[m] + B_i[i].
  * @param z embeddings [M, N_z]
  * @param W_i [N_in, d, N_z]
@@ -219,7 +247,13 @@ export function generateSlices(z: Tensor, W_i: Tensor, B_i: Tensor): Tensor {
   expectShape(op, "B_i", B_i, [slices, d]);
   // Each embedding is a tile of one slice, whose only "output channel" is as wide as all of W_i.
   const width = slices * d;
-  const attrs: ContractionAttrs = { outputs: 1, width, plane: width, total: M * width, plain: true };
+  const attrs: ContractionAttrs = {
+    outputs: 1,
+    width,
+    plane: width,
+    total: M * width,
+    plain: true,
+  };
   const table = new Uint32Array(4 * M);
   for (let m = 0; m < M; m++) table[4 * m] = m * width;
   const a = apply1(
@@ -252,7 +286,12 @@ export function contractionLayout(
 }
 
 /** For each tile its base and step, and at a layer's first tile the padding behind the layer. */
-function tileTable(layers: readonly TileGrid[], layout: SlabLayout, slices: number, outputs: number) {
+function tileTable(
+  layers: readonly TileGrid[],
+  layout: SlabLayout,
+  slices: number,
+  outputs: number,
+) {
   const rows: number[] = [];
   for (const [l, { tilesIn, tilesOut }] of layers.entries()) {
     const [, channelsIn = 0, height = 0, width = 0] = layout.shapes[l] ?? [];
@@ -264,7 +303,12 @@ function tileTable(layers: readonly TileGrid[], layout: SlabLayout, slices: numb
     for (let ti = 0; ti < tilesIn; ti++) {
       for (let to = 0; to < tilesOut; to++) {
         const first = ti === 0 && to === 0;
-        rows.push(start + to * outputs * step + ti * slices * plane, step, end, first ? padding : 0);
+        rows.push(
+          start + to * outputs * step + ti * slices * plane,
+          step,
+          end,
+          first ? padding : 0,
+        );
       }
     }
   }

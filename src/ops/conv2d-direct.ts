@@ -18,6 +18,8 @@ interface Correlation {
   readonly phases: Pair;
   readonly step: Pair;
   readonly offset: Pair;
+  /** Elements of source from one image, row, column to the next; default: without gaps. */
+  readonly strides?: readonly [number, number, number];
   /** Images from one value of the index to the next. */
   readonly memberImages: number;
   readonly groupImages: number;
@@ -113,6 +115,7 @@ function correlate(c: Correlation): readonly Dispatch<Operand>[] {
   const liveTerms = c.t1 * c.t2 * c.termColumns * chunks;
   const perTrip = tripOf(chunk, liveTerms);
   const columns = c.extent[1];
+  const strides = c.strides ?? [area(c.size), c.size[1], 1];
   const pitch = Math.ceil((columns + chunks * chunk - 1) / 4);
   const rows = c.extent[0] + Math.ceil(c.t2 / c.termStep) - 1;
   // Planes 1,024 bytes or a multiple apart would share few lines of the cache.
@@ -139,7 +142,7 @@ function correlate(c: Correlation): readonly Dispatch<Operand>[] {
   const packedOffsets = scratch(terms);
   const sourceRows = c.images * area(c.phases) * packedH;
   const weightTerms = c.groups * weightClasses * blocks * terms;
-  const [packX, packY] = linearGrid((sourceRows + weightTerms + terms) / 16);
+  const [packX, packY] = linearGrid((sourceRows + weightTerms + terms) / 64);
   const pack = dispatch(conv2dPack, {
     bind: {
       source: c.source,
@@ -160,9 +163,9 @@ function correlate(c: Correlation): readonly Dispatch<Operand>[] {
       offset_w: c.offset[1],
       source_h: c.size[0],
       source_w: c.size[1],
-      source_image: area(c.size),
-      source_row: c.size[1],
-      source_column: 1,
+      source_image: strides[0],
+      source_row: strides[1],
+      source_column: strides[2],
       weight_terms: weightTerms,
       classes: weightClasses,
       class_columns: c.classes[1],
@@ -353,7 +356,7 @@ export function directKernelGradient(
   const phases = pairs((a) => Math.min(g.stride[a], g.kernel[a]));
   const pixels = area(g.result);
   const groups = g.perSample ? g.samples : 1;
-  return correlate({
+  const general: Correlation = {
     source: x,
     images: g.samples * g.channelsIn,
     size: g.image,
@@ -391,5 +394,23 @@ export function directKernelGradient(
     long: true,
     elements: groups * kernelElements(g),
     flops: flopsOf(g),
+  };
+  const pointwise = area(g.kernel) * area(g.stride) === 1 && g.pad[0] + g.pad[1] === 0;
+  if (!pointwise || area(g.image) !== pixels) return correlate(general);
+  // A 1×1 kernel is a matrix: x transposed to rows of channels makes the input channels columns of
+  // one result, where otherwise each were a result of one pixel.
+  return correlate({
+    ...general,
+    images: g.samples,
+    size: [pixels, g.channelsIn],
+    strides: [g.channelsIn * pixels, 1, pixels],
+    groupImages: 1,
+    t1Images: 1,
+    kernelSize: [pixels, 1],
+    t2: pixels,
+    taps: 1,
+    extent: [1, g.channelsIn],
+    resultSize: [1, g.channelsIn],
+    members: 1,
   });
 }

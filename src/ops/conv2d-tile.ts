@@ -12,17 +12,24 @@ export function tileForward(
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
   return [
-    tile(g, { source: x, kernel, result: y }, g.channelsOut, g.channelsIn, g.image, g.result, {
-      step_h: g.stride[0],
-      step_w: g.stride[1],
-      sign: 1,
-      offset_h: -g.pad[0],
-      offset_w: -g.pad[1],
-      divisor_h: 1,
-      divisor_w: 1,
-      kernel_row: g.channelsIn * taps,
-      kernel_channel: taps,
-    }),
+    tile(
+      g,
+      { source: x, kernel, result: y },
+      g.channelsOut,
+      g.channelsIn,
+      g.image,
+      g.result,
+      {
+        step_h: g.stride[0],
+        step_w: g.stride[1],
+        sign: 1,
+        offset_h: -g.pad[0],
+        offset_w: -g.pad[1],
+        kernel_row: g.channelsIn * taps,
+        kernel_channel: taps,
+      },
+      [1, 1],
+    ),
   ];
 }
 
@@ -33,17 +40,24 @@ export function tileInputGradient(
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
   return [
-    tile(g, { source: dy, kernel, result: dx }, g.channelsIn, g.channelsOut, g.result, g.image, {
-      step_h: 1,
-      step_w: 1,
-      sign: -1,
-      offset_h: g.pad[0],
-      offset_w: g.pad[1],
-      divisor_h: g.stride[0],
-      divisor_w: g.stride[1],
-      kernel_row: taps,
-      kernel_channel: g.channelsIn * taps,
-    }),
+    tile(
+      g,
+      { source: dy, kernel, result: dx },
+      g.channelsIn,
+      g.channelsOut,
+      g.result,
+      g.image,
+      {
+        step_h: 1,
+        step_w: 1,
+        sign: -1,
+        offset_h: g.pad[0],
+        offset_w: g.pad[1],
+        kernel_row: taps,
+        kernel_channel: g.channelsIn * taps,
+      },
+      g.stride,
+    ),
   ];
 }
 
@@ -53,11 +67,15 @@ interface Walk {
   readonly sign: number;
   readonly offset_h: number;
   readonly offset_w: number;
-  readonly divisor_h: number;
-  readonly divisor_w: number;
   readonly kernel_row: number;
   readonly kernel_channel: number;
 }
+
+// Parts of a kernel gradient: enough workgroups for any GPU, 256 pixels each at least.
+const WORKGROUPS = 256;
+
+// The loop over 16 terms at a time runs at most 32,768 times.
+const MAX_TERMS = 16 * 32_768;
 
 function tile(
   g: ConvGeometry,
@@ -67,6 +85,7 @@ function tile(
   source: Pair,
   result: Pair,
   walk: Walk,
+  divisor: Pair,
 ): Dispatch<Operand> {
   const [threadsM, threadsN] = threadsFor(rows);
   const groups = g.perSample ? g.samples : 1;
@@ -93,6 +112,8 @@ function tile(
       THREADS_N: threadsN,
       KERNEL_H: g.kernel[0],
       KERNEL_W: g.kernel[1],
+      DIVISOR_H: divisor[0],
+      DIVISOR_W: divisor[1],
     },
     grid: [x, y, Math.ceil(rows / (4 * threadsM))],
     flops: flopsOf(g),
@@ -116,8 +137,9 @@ export function tileKernelGradient(
   const columns = g.channelsIn * area(g.kernel);
   const tiles = Math.ceil(g.channelsOut / (4 * threadsM)) * Math.ceil(columns / (4 * threadsN));
   const elements = g.channelsOut * columns;
-  const wanted = Math.ceil(256 / (tiles * groups));
-  const partPixels = Math.max(256, Math.ceil(groupPixels / wanted / 16) * 16);
+  const wanted = Math.ceil(WORKGROUPS / (tiles * groups));
+  const evenly = Math.ceil(groupPixels / wanted / 16) * 16;
+  const partPixels = Math.min(MAX_TERMS, Math.max(256, evenly));
   const parts = Math.ceil(groupPixels / partPixels);
   const partial = parts === 1 ? dkernel : scratch(groups * parts * elements);
   const [gridX, gridY] = linearGrid(groups * parts);

@@ -2,10 +2,22 @@ import { gather as gatherKernel } from "../../shaders/gather.wgsl";
 import { gatherVec4 } from "../../shaders/gather_vec4.wgsl";
 import { scatterAdd as scatterAddKernel } from "../../shaders/scatter_add.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import { apply1, expectDType, input, type Op, output, type Tensor } from "../graph/node";
+import {
+  apply1,
+  expectDType,
+  input,
+  type Op,
+  type Operand,
+  output,
+  scratch,
+  type Tensor,
+} from "../graph/node";
 import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { sumRows } from "./reduce";
 
 const WORKGROUP = 64;
+/** Positions of one partial sum: their loads of four and their finds are 40,960 trips at most. */
+const SCATTER_SPAN = 32_768;
 /** Columns of a row that one invocation of scatter_add.wgsl owns. */
 const SCATTER_COLUMNS = 16;
 
@@ -77,20 +89,22 @@ export const scatterAddOp: Op<{ readonly shape: Shape }> = {
     }
     return [{ shape, dtype: "f32" }];
   },
-  dispatch(node) {
+  dispatch(node, target) {
     const [dy, indices, dtable] = [input(node, 0), input(node, 1), output(node, 0)];
     const entries = dtable.shape[0] as number;
     const width = size(dtable.shape) / entries;
     const blocks = Math.ceil(width / SCATTER_COLUMNS);
     const count = size(indices.shape);
-    return [
-      dispatch(scatterAddKernel, {
-        bind: { dy, indices, dtable },
-        uniforms: { count, entries, width, blocks },
-        grid: linearGrid((entries * blocks) / WORKGROUP),
-        flops: count * (width + entries * blocks),
-      }),
-    ];
+    const spans = Math.ceil(count / SCATTER_SPAN);
+    const sums = spans > 1 ? scratch(spans * entries * width) : dtable;
+    const first = dispatch<Operand, "dy" | "indices" | "dtable", string, string>(scatterAddKernel, {
+      bind: { dy, indices, dtable: sums },
+      uniforms: { count, entries, width, blocks, span: SCATTER_SPAN, spans },
+      grid: linearGrid((spans * entries * blocks) / WORKGROUP),
+      flops: count * (width + entries * blocks),
+    });
+    if (spans === 1) return [first];
+    return [first, ...sumRows(sums, dtable, spans, entries * width, target)];
   },
   gradient: (node, [ddtable]) => [ddtable ? gather(ddtable, input(node, 1)) : null, null],
 };

@@ -38,6 +38,8 @@ type Kernel =
       readonly cols: number;
       readonly lanesN: number;
       readonly lanesK: number;
+      /** So little work that one dispatch beats any parallelism. */
+      readonly tiny?: boolean;
     };
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
@@ -49,26 +51,37 @@ function matrices(sizes: BatchAxes, strides: BatchAxes): number {
   return sizes.reduce((n, size, axis) => n * (strides[axis] === 0 ? 1 : size), 1);
 }
 
+// Multiply-adds of a product that takes less than a millisecond in one dispatch on a software
+// adapter: the second pass of a split would be a dispatch of its own.
+const TINY = 2 ** 19;
+
+// Multiply-adds from which the vector kernels gain more than packing an operand costs.
+const WORTH_PACKING = 2 ** 18;
+
 /**
  * Kernel by adapter class and shape.
  *
  * Software: register blocks as large as the matrix fills; "small" where a block would be mostly
  * empty. GPU: square workgroup tiles, smaller ones while there are fewer than two a core.
  */
-function choose({ m, n, k, transposeB, ...g }: Gemm, target: Target): Kernel {
+function choose({ m, n, k, transposeA, transposeB, ...g }: Gemm, target: Target): Kernel {
   const items = product(g.sizes);
+  const work = m * n * k * items;
+  const aligned = (transposeA ? m : k) % 4 === 0 && (transposeB ? k : n) % 4 === 0;
+  const vectors = aligned || work >= WORTH_PACKING;
   if (target.adapter === "software") {
-    if (Math.min(m, n) >= 4 && m * n >= 64) {
-      const work = m * n * k * items;
+    if (vectors && Math.min(m, n) >= 4) {
       const rows = m > 8 && work >= 2 ** 22 ? 16 : m > 4 ? 8 : 4;
       const cols = n > 8 && work >= 2 ** 25 ? 16 : n > 4 ? 8 : 4;
       return { name: "register", rows, cols };
     }
     const rows = Math.min(4, m);
     const cols = Math.min(4, n);
-    return { name: "small", rows, cols, lanesN: Math.min(4, powerOfTwo(ceilDiv(n, cols))), lanesK: 1 };
+    const lanesN = Math.min(4, powerOfTwo(ceilDiv(n, cols)));
+    const tiny = work < TINY && k <= SPLITS.small.longest;
+    return { name: "small", rows, cols, lanesN, lanesK: 1, tiny };
   }
-  if (Math.min(m, n) >= 16 && k >= 8) {
+  if (vectors && Math.min(m, n) >= 16 && k >= 8) {
     return { name: "tile", threads: ceilDiv(m, 64) * ceilDiv(n, 64) * items >= 256 ? 16 : 8 };
   }
   const rows = Math.min(4, m);
@@ -102,7 +115,8 @@ function split(g: Gemm, kernel: Kernel, tiles: number): Split {
   const items = product(g.sizes);
   const limits = SPLITS[kernel.name];
   const lanes = kernel.name === "small" ? kernel.lanesK : 1;
-  const wanted = ceilDiv(limits.wanted, tiles * (g.sumBatch ? 1 : items));
+  const tiny = kernel.name === "small" && kernel.tiny;
+  const wanted = tiny ? 1 : ceilDiv(limits.wanted, tiles * (g.sumBatch ? 1 : items));
   // Of a sum over the batch, whole items first.
   const groups = g.sumBatch ? Math.min(items, Math.max(wanted, ceilDiv(items, 1024))) : items;
   const group = ceilDiv(items, groups);

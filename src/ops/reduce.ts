@@ -83,8 +83,22 @@ function cutTerms(outer: number, inner: number, lanes: number, terms: number): C
   return { innerChunk, outerChunk, innerChunks, chunks: innerChunks * Math.ceil(outer / outerChunk) };
 }
 
+// Terms up to which a software adapter takes one pass where 16 outputs or more keep it busy: the
+// runs, added one by one, keep the error of so many terms small.
+const ONE_PASS_TERMS = 32_768;
+const ONE_PASS_RUN = 2_048;
+
 /** Terms in a chunk of one lane: fewer where outputs alone would leave the adapter idle. */
-function termsPerLane(terms: number, outputs: number, lanes: number, target: Target): number {
+function termsPerLane(
+  outer: number,
+  inner: number,
+  outputs: number,
+  lanes: number,
+  target: Target,
+): number {
+  const terms = outer * inner;
+  const onePass = terms <= ONE_PASS_TERMS && inner <= ONE_PASS_RUN && outputs >= 16;
+  if (onePass && target.adapter === "software") return terms;
   const most = TERMS[target.adapter];
   const wanted = Math.ceil(INVOCATIONS[target.adapter] / (outputs * lanes));
   // Below 64 terms a second pass costs more than it gains.
@@ -112,7 +126,7 @@ function reduceSlots(
   const contiguous = r2 > 1;
   const inner = contiguous ? r2 : r1;
   const outer = contiguous ? r0 * r1 : r0;
-  const terms = termsPerLane(outer * inner, outputs, lanes, target);
+  const terms = termsPerLane(outer, inner, outputs, lanes, target);
   const cut = cutTerms(outer, inner, lanes, terms);
   const partial = cut.chunks > 1 ? scratch(cut.chunks * outputs) : y;
   const perWorkgroup = Math.max(1, workgroup / lanes);

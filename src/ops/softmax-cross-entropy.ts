@@ -18,6 +18,7 @@ import {
   type Tensor,
 } from "../graph/node";
 import { equal, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { fillOp } from "./elementwise";
 
 /** Trips that a loop of a shader may take; a row is one loop. */
 const MAX_CLASSES = 32_768;
@@ -90,7 +91,7 @@ export const softmaxCrossEntropyOp: Op<null> = {
     return [rowDispatch(node, 0, workgroups, into)];
   },
   gradient(node, [dloss]) {
-    return [dloss ? crossEntropyGradient(node, dloss, output(node, 2), dloss) : null, null, null];
+    return [dloss ? crossEntropyGradient(node, dloss) : null, null, null];
   },
 };
 
@@ -138,43 +139,59 @@ export const meanSoftmaxCrossEntropyOp: Op<null> = {
     ];
   },
   gradient(node, [dloss]) {
-    if (!dloss) return [null, null, null];
-    return [crossEntropyGradient(node, dloss, output(node, 2), output(node, 3)), null, null];
+    return [dloss ? crossEntropyGradient(node, dloss) : null, null, null];
   },
 };
 
-function crossEntropyGradient(node: Node, dloss: Tensor, stats: Tensor, total: Tensor): Tensor {
-  const mean = dloss.shape.length === 0;
+function crossEntropyGradient(node: Node, dloss: Tensor): Tensor {
   const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
-  return apply1(
-    softmaxCrossEntropyGradientOp,
-    { mean },
-    logits,
-    labels,
-    weight,
-    stats,
-    total,
-    dloss,
-  );
+  const mean = node.outputs.length > 3;
+  // The gradient of the loss itself is the constant 1, which need not be made and read.
+  const factor =
+    dloss.node.op === fillOp ? (dloss.node.attrs as { readonly value: number }).value : null;
+  const more = [...(mean ? [output(node, 3)] : []), ...(factor === null ? [dloss] : [])];
+  const inputs = [logits, labels, weight, output(node, 2), ...more];
+  return apply1(softmaxCrossEntropyGradientOp, { mean, factor }, ...inputs);
 }
 
 /** Elements of a row that one invocation of the gradient's kernel takes. */
 const GRADIENT_RUN = 16;
 
-/** From (logits, labels, weight, stats, total, dloss) the gradient of either loss for the logits. */
-export const softmaxCrossEntropyGradientOp: Op<{ readonly mean: boolean }> = {
+interface CrossEntropyGradientAttrs {
+  /** Whether the loss was the mean, whose sum of weights is then an input. */
+  readonly mean: boolean;
+  /** The gradient of every loss, or null where it is an input. */
+  readonly factor: number | null;
+}
+
+/**
+ * From (logits, labels, weight, stats, total of the mean, dloss unless constant) the gradient of
+ * either loss for the logits.
+ */
+export const softmaxCrossEntropyGradientOp: Op<CrossEntropyGradientAttrs> = {
   name: "softmax_cross_entropy_gradient",
   shape: (_, logits) => [logits as TensorType],
   dispatch(node) {
+    const { mean, factor } = node.attrs;
     const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
-    const [stats, total, dloss] = [input(node, 3), input(node, 4), input(node, 5)];
     const [rows = 0, classes = 0] = logits.shape;
     const runs = Math.ceil(classes / GRADIENT_RUN);
+    // What is not looked at is bound to anything.
+    const total = mean ? input(node, 4) : weight;
+    const dloss = factor === null ? input(node, mean ? 5 : 4) : weight;
     return [
       dispatch(softmaxCrossEntropyGradient, {
-        bind: { logits, labels, weight, stats, total, dloss, dlogits: output(node, 0) },
-        uniforms: { rows, classes, runs },
-        overrides: { MEAN: Number(node.attrs.mean), RUN: GRADIENT_RUN },
+        bind: {
+          logits,
+          labels,
+          weight,
+          stats: input(node, 3),
+          total,
+          dloss,
+          dlogits: output(node, 0),
+        },
+        uniforms: { rows, classes, runs, factor: factor ?? 0 },
+        overrides: { MEAN: Number(mean), CONSTANT: Number(factor !== null), RUN: GRADIENT_RUN },
         grid: linearGrid((rows * runs) / WORKGROUP),
         flops: rows * classes * 8,
       }),

@@ -1,11 +1,5 @@
 import type { Tensor } from "../graph/node";
-import {
-  adamScalars,
-  adamUpdate,
-  clipScale,
-  globalNorm,
-  sgdUpdate,
-} from "../ops/optimizer-updates";
+import { adamScalars, adamUpdate, clipByGlobalNorm, sgdUpdate } from "../ops/optimizer-updates";
 import type { Schedule } from "./schedule";
 
 /** How gradients are scaled down together: PyTorch's rule or TensorFlow's. */
@@ -50,8 +44,7 @@ function padScalars(values: readonly number[]): Float32Array {
 
 function clipped(g: Tensor, clip: Clip | undefined): { norm: Tensor | null; scale?: Tensor } {
   if (!clip) return { norm: null };
-  const norm = globalNorm(g);
-  return { norm, scale: clipScale(norm, clip.norm, clip.rule ?? "pytorch") };
+  return clipByGlobalNorm(g, clip.norm, clip.rule ?? "pytorch");
 }
 
 function rate(lr: number | Schedule, t: number): number {

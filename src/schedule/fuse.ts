@@ -154,15 +154,12 @@ function attachEpilogues(
   for (const group of groups) {
     const chain = chainOf(group);
     if (chain.inputs.length > 1 + MAX_EPILOGUE_INPUTS || group.result.dtype !== "f32") continue;
-    for (const made of chain.inputs) {
-      const fits =
-        made.node.op.epilogue === true &&
-        made.output === 0 &&
-        !roots.has(made) &&
-        equal(made.shape, group.result.shape) &&
-        [...(consumers.get(made) ?? [])].every((r) => groupOf.get(r) === group);
-      if (!fits) continue;
-      const unit = epilogueUnit(made, chain, group.result, target);
+    for (const x of chain.inputs) {
+      if (!equal(x.shape, group.result.shape) || roots.has(x)) continue;
+      if (![...(consumers.get(x) ?? [])].every((r) => groupOf.get(r) === group)) continue;
+      const made = behindReshapes(x, roots, consumers);
+      if (made === null || made.node.op.epilogue !== true || made.output !== 0) continue;
+      const unit = epilogueUnit(made, x, chain, group.result, target);
       if (!unit) continue;
       epilogues.set(group, unit);
       absorbed.add(made.node);
@@ -172,10 +169,31 @@ function attachEpilogues(
   return { epilogues, absorbed };
 }
 
-function epilogueUnit(made: Tensor, chain: Chain, result: Tensor, target: Target): Unit | null {
+/** The tensor of which `x` is a reshape that nobody else reads; null where somebody does. */
+function behindReshapes(
+  x: Tensor,
+  roots: ReadonlySet<Tensor>,
+  consumers: ReadonlyMap<Tensor, ReadonlySet<Node>>,
+): Tensor | null {
+  let made = x;
+  while (made.node.op.alias === "reshape") {
+    made = made.node.inputs[0] as Tensor;
+    if (roots.has(made) || (consumers.get(made)?.size ?? 0) > 1) return null;
+  }
+  return made;
+}
+
+/** The dispatches of `made`'s node with the chain in their epilogue; `x` is `made` as the chain sees it. */
+function epilogueUnit(
+  made: Tensor,
+  x: Tensor,
+  chain: Chain,
+  result: Tensor,
+  target: Target,
+): Unit | null {
   let filled = 0;
   let label = made.node.op.name;
-  const extra = chain.inputs.filter((x) => x !== made);
+  const extra = chain.inputs.filter((other) => other !== x);
   const dispatches: Dispatch<Operand>[] = [];
   for (const d of made.node.op.dispatch(made.node, target)) {
     const writes = Object.values(d.bind).includes(made);
@@ -186,11 +204,11 @@ function epilogueUnit(made: Tensor, chain: Chain, result: Tensor, target: Target
       continue;
     }
     if (d.kernel.bindings.length + extra.length > MAX_BINDINGS) return null;
-    const kernel = withEpilogue(d.kernel, made, chain);
+    const kernel = withEpilogue(d.kernel, x, chain);
     const bind: Record<string, Operand> = {};
     for (const [name, operand] of Object.entries(d.bind))
       bind[name] = operand === made ? result : operand;
-    for (const [k, x] of extra.entries()) bind[`e${k}`] = x;
+    for (const [k, other] of extra.entries()) bind[`e${k}`] = other;
     dispatches.push({ ...d, kernel, bind });
     filled++;
     label = `${made.node.op.name}${kernel.name.slice(d.kernel.name.length)}`;

@@ -1,5 +1,5 @@
 import type { Device } from "../gpu/device";
-import { show, size } from "../graph/shape";
+import { type Shape, show, size } from "../graph/shape";
 import {
   readSafetensors,
   type SafeTensor,
@@ -34,13 +34,13 @@ export class CheckpointError extends Error {
 export interface CheckpointMetadata {
   /** A module's name, with all options where it is one of the named models. */
   readonly model: { readonly name: string; readonly options: JsonObject };
-  /** Settings of the run, so that it can be resumed; {} where there are none. */
+  /** Settings of the run, so that it can be resumed; {} where there are none, as in the rest. */
   readonly settings: JsonObject;
   /** Settings of the optimiser. */
   readonly optimizer: JsonObject;
-  /** What the run was trained on, to be recognised; {} where that does not matter. */
+  /** What the run was trained on, to be recognised. */
   readonly data: JsonObject;
-  /** What else the run goes on from, such as its best validation error; {} where there is nothing. */
+  /** What else the run goes on from, such as its best validation error. */
   readonly progress: JsonObject;
 }
 
@@ -65,10 +65,11 @@ function tensorName(variable: Variable, entry: VariableEntry): string {
  */
 export async function saveCheckpoint(
   variables: Variables,
-  metadata: CheckpointMetadata,
+  metadata: Pick<CheckpointMetadata, "model"> & Partial<CheckpointMetadata>,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { all, seed, step } = variables;
-  return writeCheckpoint(all, await variables.read(all), { ...metadata, seed, step });
+  const rest = { settings: {}, optimizer: {}, data: {}, progress: {} };
+  return writeCheckpoint(all, await variables.read(all), { ...rest, ...metadata, seed, step });
 }
 
 /** The bytes of a checkpoint, from variables and their values on the host; see `saveCheckpoint`. */
@@ -275,14 +276,19 @@ export interface LoadedModel {
 
 /**
  * Rebuilds the model that a checkpoint was made from and puts its weights on a device.
- * @param options.model In place of the named model; `batch` samples are computed at a time (64);
- *   `file` is the checkpoint's name in messages.
+ * @param options.model In place of the named model, with `input`, the shape of one sample, where it
+ *   leaves that open; `batch` samples are computed at a time (64); `file` is its name in messages.
  * @throws CheckpointError before any work on the device.
  */
 export async function loadModel(
   device: Device,
   bytes: Uint8Array,
-  options: { readonly model?: AnyModel; readonly batch?: number; readonly file?: string } = {},
+  options: {
+    readonly model?: AnyModel;
+    readonly input?: Shape;
+    readonly batch?: number;
+    readonly file?: string;
+  } = {},
 ): Promise<LoadedModel> {
   const { batch = 64, file = "checkpoint" } = options;
   const checkpoint = readCheckpoint(bytes, file);
@@ -291,7 +297,7 @@ export async function loadModel(
   const wanted = [parameters.variable, ...(state ? [state.variable] : [])];
   checkTensors(checkpoint, wanted);
   const variables = new Variables(device, checkpoint.seed);
-  const program = prediction(model, { batch });
+  const program = prediction(model, { batch, ...(options.input && { input: options.input }) });
   const [input, output] = [program.inputs.x, program.outputs.y].map(
     (t) => size(t?.shape ?? []) / batch,
   );

@@ -7,6 +7,7 @@ import {
   softmaxCrossEntropy,
   softmaxCrossEntropyGradientOp,
 } from "../../src/ops/softmax-cross-entropy";
+import { gradient } from "../../src/schedule/gradient";
 import type { CaseInput, Nd, OpCase } from "./case";
 
 /** One row: maximum, first index of it, log of the sum of exponentials. NaN if there is no such thing. */
@@ -158,6 +159,17 @@ const softmaxCases = [
   ),
 );
 
+function meanGradient(logits: Nd, labels: Nd, weight: Nd, dloss: number): Nd {
+  const total = sum([...weight.data]);
+  const classes = logits.shape[1] as number;
+  const data = softmaxOracle(logits, false).data.map((p, i) => {
+    const b = Math.floor(i / classes);
+    const hit = labels.data[b] === i % classes ? 1 : 0;
+    return (dloss * (weight.data[b] as number) * (p - hit)) / total;
+  });
+  return { shape: logits.shape, data };
+}
+
 /** The gradient as an output, for sizes at which differences of the oracle take too long. */
 function gradientCase(rows: number, classes: number): OpCase {
   return {
@@ -169,18 +181,11 @@ function gradientCase(rows: number, classes: number): OpCase {
       const made = apply(meanSoftmaxCrossEntropyOp, null, logits, labels, weight);
       const [, , stats, total] = made as [Tensor, Tensor, Tensor, Tensor];
       const of = [logits, labels, weight, stats, total, dloss];
-      return apply1(softmaxCrossEntropyGradientOp, { mean: true }, ...of);
+      return apply1(softmaxCrossEntropyGradientOp, { mean: true, factor: null }, ...of);
     },
     oracle: (...given) => {
       const [logits, labels, weight] = given as [Nd, Nd, Nd];
-      const total = sum([...weight.data]);
-      const p = softmaxOracle(logits, false);
-      const data = p.data.map((v, i) => {
-        const b = Math.floor(i / classes);
-        const hit = labels.data[b] === i % classes ? 1 : 0;
-        return (0.75 * (weight.data[b] as number) * (v - hit)) / total;
-      });
-      return { shape: logits.shape, data };
+      return meanGradient(logits, labels, weight, 0.75);
     },
     tolerance: TOLERANCE,
     gradients: [],
@@ -197,6 +202,19 @@ export const softmaxCrossEntropyCases: readonly OpCase[] = [
   ]),
   ...both("of 12,800 rows", inputs(12_800, 5), []),
   ...both("of 129 rows of 512", inputs(129, 512), []),
+  {
+    name: "gradient of the mean cross-entropy itself, whose own gradient is the constant 1",
+    ops: ["mean_softmax_cross_entropy", "softmax_cross_entropy_gradient"],
+    inputs: inputs(7, 4),
+    build: (...given) => {
+      const [logits, labels, weight] = given as [Tensor, Tensor, Tensor];
+      const { loss } = meanSoftmaxCrossEntropy(logits, labels, weight);
+      return gradient(loss, [logits]);
+    },
+    oracle: (logits, labels, weight) => meanGradient(logits as Nd, labels as Nd, weight as Nd, 1),
+    tolerance: TOLERANCE,
+    gradients: [],
+  },
   gradientCase(12_800, 5),
   gradientCase(129, 512),
   ...both(

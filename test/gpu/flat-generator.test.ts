@@ -43,13 +43,13 @@ const random = (seed: number, n: number) => Float32Array.from(normal(key(seed), 
 
 type Parameters = Record<string, number[]>;
 
-/** y = x W + b, row by row, in f64; `x` is [rows, inputs]. */
+/** y = x Wᵀ + b, row by row, in f64; `x` is [rows, inputs]. */
 function affineRow(
   x: readonly number[],
   weight: readonly number[],
   bias: readonly number[],
 ): number[] {
-  return bias.map((b, o) => x.reduce((y, v, i) => y + v * (weight[i * bias.length + o] ?? 0), b));
+  return bias.map((b, o) => x.reduce((y, v, i) => y + v * (weight[o * x.length + i] ?? 0), b));
 }
 
 /** The MLP [2 → 3 → 2] of one sample with weights made from z, all by hand. */

@@ -5,7 +5,7 @@ import {
   batchAt,
   batches,
   batchSource,
-  flip,
+  horizontalFlip,
   padAndCrop,
 } from "../../src/data/batches";
 import { type ImageSet, mnistSplit, split } from "../../src/data/images";
@@ -65,7 +65,7 @@ test("shuffling is a new permutation for each seed and epoch, and images follow 
 });
 
 test("batchAt gives the very batch that iterating gives, in every epoch", () => {
-  const options = { ...shuffled, augment: [padAndCrop(2, 4), flip()] };
+  const options = { ...shuffled, augment: [padAndCrop(2, 4), horizontalFlip()] };
   const iterated = [0, 1, 2].flatMap((epoch) => [...batches(set, { ...options, epoch })]);
   expect(iterated.length).toBe(15);
   for (let step = 14; step >= 0; step--) {
@@ -126,11 +126,11 @@ test("padAndCrop gives every crop of the padded image, all channels alike, equal
   for (const count of counts.values()) expect(Math.abs(count - 200)).toBeLessThan(70);
 });
 
-test("flip mirrors every second image left and right", () => {
+test("horizontalFlip mirrors every second image left and right", () => {
   const one = images(1, 2, 2, 3);
   const rows = [0, 3, 6, 9].map((at) => [...one.images.subarray(at, at + 3)]);
   const mirrored = String(rows.flatMap((row) => row.reverse()));
-  const counts = outcomes(one, [flip()], 1000);
+  const counts = outcomes(one, [horizontalFlip()], 1000);
   expect(new Set(counts.keys())).toEqual(new Set([String([...one.images]), mirrored]));
   expect(Math.abs((counts.get(mirrored) ?? 0) - 500)).toBeLessThan(80);
 });

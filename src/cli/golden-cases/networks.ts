@@ -6,7 +6,6 @@ import { crossEntropy } from "../../nn/losses";
 import type { Values } from "../../nn/module";
 import { conv2d } from "../../ops/conv2d";
 import { add } from "../../ops/elementwise";
-import { transpose } from "../../ops/layout";
 import { constant } from "../../ops/sources";
 import { reshape } from "../../ops/views";
 import { setting } from "./case";
@@ -59,7 +58,7 @@ export const networkHyperCnn = graphKind((c, given) => {
     conv1: { kernel: given("param.conv1.kernel"), bias: given("param.conv1.bias") },
     conv2: { bias: given("param.conv2.bias") },
     // Stored as [classes, features].
-    fc: { weight: transpose(given("param.fc.weight")), bias: given("param.fc.bias") },
+    fc: { weight: given("param.fc.weight"), bias: given("param.fc.bias") },
     generator: {
       z: given("in.z"),
       W_i: given("param.W_i"),

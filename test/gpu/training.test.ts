@@ -1,0 +1,197 @@
+import { describe, expect, test } from "vitest";
+import { digitsSplit } from "../../src/data/images";
+import { crossEntropy } from "../../src/nn/losses";
+import { compile } from "../../src/schedule/executable";
+import { CheckpointError, readCheckpoint } from "../../src/train/checkpoint";
+import type { RunEvent, StepEvent } from "../../src/train/events";
+import { evaluate, NonFiniteLossError, train, type TrainOptions } from "../../src/train/loop";
+import { evaluation } from "../../src/train/programs";
+import { buildModel, modelSpec, type TrainSettings, trainSettings } from "../../src/train/tasks";
+import { testDevice } from "./check-case";
+
+// 7 steps an epoch, the last of them smaller.
+const toyData = digitsSplit({ train: 52, validation: 11, test: 23 });
+const toy: TrainSettings = {
+  task: "mnist",
+  preset: "toy",
+  model: modelSpec("hyper-cnn", { channels: [3, 2], kernelSize: 3, nz: 2, d: 3 }),
+  seed: 3,
+  batch: 8,
+  steps: 10,
+  lr: 0.01,
+  decay: 0.9,
+  floor: 0.005,
+  clip: 1,
+  augment: true,
+};
+
+interface Ran {
+  readonly events: readonly RunEvent[];
+  readonly steps: readonly StepEvent[];
+  /** Snapshots in order. */
+  readonly snapshots: readonly { readonly kind: string; readonly bytes: Uint8Array }[];
+  readonly last: Uint8Array;
+}
+
+/** Runs the toy and gathers what it says and hands over. */
+async function run(
+  options: Partial<TrainOptions> = {},
+  more: (event: RunEvent) => void = () => {},
+): Promise<Ran & { error?: unknown }> {
+  const events: RunEvent[] = [];
+  const snapshots: { kind: string; bytes: Uint8Array }[] = [];
+  let error: unknown;
+  await train({
+    device: await testDevice(),
+    settings: toy,
+    data: toyData,
+    onEvent: (event) => {
+      events.push(event);
+      more(event);
+    },
+    onSnapshot: (kind, bytes) => {
+      snapshots.push({ kind, bytes });
+    },
+    ...options,
+  }).catch((thrown: unknown) => {
+    error = thrown;
+  });
+  const steps = events.filter((e) => e.event === "step");
+  const last = snapshots.filter(({ kind }) => kind === "last").at(-1)?.bytes ?? new Uint8Array();
+  return { events, steps, snapshots, last, ...(error !== undefined && { error }) };
+}
+
+/** Weights, moments and step of a checkpoint. */
+function state(bytes: Uint8Array) {
+  const { tensors, step } = readCheckpoint(bytes, "snapshot");
+  return { step, tensors: Object.fromEntries(tensors) };
+}
+
+const losses = ({ steps }: Ran) => steps.map(({ step, loss }) => [step, loss]);
+
+describe("a run", () => {
+  test("is the same to the bit each time, and leaves nothing on the device", async () => {
+    const device = await testDevice();
+    const { buffers, bytes } = device.counts;
+    const [first, second] = [await run(), await run()];
+    expect(first.error).toBeUndefined();
+    expect(losses(second)).toEqual(losses(first));
+    expect(second.last).toEqual(first.last);
+    expect(device.counts).toMatchObject({ buffers, bytes });
+  });
+
+  test("says what it does: start, each step, evaluations, checkpoints, done", async () => {
+    const { events, steps, snapshots } = await run();
+    expect(events[0]).toMatchObject({
+      event: "start",
+      settings: { ...toy, optimizer: { optimizer: "adam", clip: 1 } },
+      data: { source: "generated digits", train: 52, validation: 11, test: 23 },
+      step: 0,
+      steps: 10,
+    });
+    expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 10 }, (_, k) => k + 1));
+    expect(steps.map(({ epoch }) => epoch)).toEqual([0, 0, 0, 0, 0, 0, 0, 1, 1, 1]);
+    expect(steps.map(({ lr }) => lr)).toEqual(
+      steps.map(({ step }) => Math.max(0.005, 0.01 * 0.9 ** (step - 1))),
+    );
+    const evaluations = events.filter((e) => e.event === "eval");
+    expect(evaluations.map(({ split, step, samples }) => [split, step, samples])).toEqual([
+      ["validation", 7, 11],
+      ["validation", 10, 11],
+      ["test", 10, 23],
+    ]);
+    const done = events.at(-1);
+    expect(done).toMatchObject({
+      event: "done",
+      step: 10,
+      metrics: { train_samples: 52, validation_samples: 11, test_samples: 23, steps: 10 },
+    });
+    const test = evaluations.at(-1);
+    expect(done?.event === "done" && done.metrics.test_error).toBe(test?.error);
+    expect(snapshots.map(({ kind }) => kind).slice(0, 2)).toEqual(["best", "last"]);
+  });
+
+  test("goes on from any step as if it had never stopped, bit for bit", async () => {
+    const whole = await run({ snapshots: { steps: 1, seconds: 1000 } });
+    const lasts = whole.snapshots.filter(({ kind }) => kind === "last");
+    expect(lasts.length).toBe(10);
+    for (const k of [1, 4, 7, 9]) {
+      const resume = readCheckpoint(lasts[k - 1]?.bytes as Uint8Array, "snapshot");
+      expect(resume.step).toBe(k);
+      const rest = await run({ resume });
+      expect(rest.error).toBeUndefined();
+      expect(losses(rest)).toEqual(losses(whole).slice(k));
+      expect(state(rest.last)).toEqual(state(whole.last));
+    }
+  });
+
+  test("ends after the step under way when told to, and resumes from there", async () => {
+    const whole = await run();
+    const abort = new AbortController();
+    const ended = await run({ signal: abort.signal }, (event) => {
+      if (event.event === "step" && event.step === 3) abort.abort();
+    });
+    const { step } = state(ended.last);
+    expect(step).toBeGreaterThanOrEqual(3);
+    expect(step).toBeLessThanOrEqual(5);
+    expect(ended.events.at(-1)).toEqual({ event: "stopped", step, reason: "interrupted" });
+    expect(losses(ended)).toEqual(losses(whole).slice(0, step));
+    const rest = await run({ resume: readCheckpoint(ended.last, "snapshot") });
+    expect(state(rest.last)).toEqual(state(whole.last));
+  });
+
+  test("stops at a loss that is no number, naming the step, and keeps what was good", async () => {
+    const wild = { ...toy, lr: 1e30, decay: 1, floor: 0, clip: 0 };
+    const { error, events, snapshots } = await run({
+      settings: wild,
+      snapshots: { steps: 1, seconds: 1000 },
+    });
+    expect(error).toBeInstanceOf(NonFiniteLossError);
+    const { step, message } = error as NonFiniteLossError;
+    expect(message).toMatch(new RegExp(`^hyperloom: the loss of step ${step} is `));
+    expect(events.at(-1)).toMatchObject({ event: "stopped", reason: message });
+    for (const { bytes } of snapshots) {
+      for (const tensor of Object.values(state(bytes).tensors)) {
+        expect(tensor.data.every((v) => Number.isFinite(v))).toBe(true);
+      }
+    }
+  });
+
+  test("refuses a checkpoint of other data", async () => {
+    const { last } = await run();
+    const resume = readCheckpoint(last, "snapshot");
+    const data = digitsSplit({ seed: 1, train: 52, validation: 11, test: 23 });
+    const { error } = await run({ resume, data, settings: { ...toy, steps: 20 } });
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect((error as Error).message).toMatch(/was trained on generated digits/);
+  });
+});
+
+test("an evaluation counts each sample once, whatever the batch", async () => {
+  const device = await testDevice();
+  const model = buildModel(toy.model);
+  const results = [];
+  for (const batch of [1, 8, 23, 50]) {
+    const executable = await compile(device, evaluation(model, crossEntropy, { batch }), {
+      seed: 1,
+    });
+    results.push(await evaluate(executable, toyData.test));
+    executable.dispose();
+  }
+  const [first, ...rest] = results;
+  expect(first?.samples).toBe(23);
+  for (const other of rest) {
+    expect(other?.error).toBe(first?.error);
+    expect(other?.loss).toBeCloseTo(first?.loss ?? 0, 5);
+  }
+});
+
+test("the hyper-CNN learns the embedded digits: 97 % of the test images and more", async () => {
+  const data = digitsSplit({ train: 8000, validation: 100, test: 1000 });
+  const preset = { model: "hyper-cnn", preset: "quick", flags: { seed: 1, steps: 250 } } as const;
+  const settings = trainSettings(preset, "software", data.train.count);
+  const { events, error } = await run({ settings, data });
+  expect(error).toBeUndefined();
+  const done = events.at(-1);
+  expect(done?.event === "done" ? done.metrics.test_error : 1).toBeLessThanOrEqual(0.03);
+}, 600_000);
