@@ -9,9 +9,9 @@
 //
 // With one slice and one output channel as wide as all of w it is a plain product with bias.
 //
-// One invocation makes ROWS (m, s) x COLS q outputs in steps of 4 along k, as matrix_register does
+// One invocation makes ROWS (m, s) x COLS q outputs in steps of 4 along k, as matmul_register does
 // for software adapters; GPUs take 4 x 4 and neighbouring invocations share rows through the cache.
-// Addresses are worked out per output at the end, so that tiles of different layers mix in a block.
+// Addresses are worked out at the end, row by row, so that tiles of different layers mix in a block.
 override ROWS: u32 = 16u; // 4, 8 or 16
 override COLS: u32 = 8u; // 4 or 8
 override LANES: u32 = 8u; // blocks in a workgroup
@@ -76,18 +76,30 @@ fn up(c: mat4x4<f32>, next: mat4x4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(c[1], c[2], c[3], next[0]);
 }
 
-fn store(v: f32, base: u32, step: u32, q: u32) {
-  if (q >= p.columns) { return; }
-  let o = q / p.width % p.outputs;
-  let r = q / (p.width * p.outputs);
-  y[base + o * step + r * p.width + q % p.width] = v + b[q];
+// q, …, q + 3, those beyond the last repeating it.
+fn columns(q: u32) -> vec4<u32> {
+  return min(vec4<u32>(q, q + 1u, q + 2u, q + 3u), vec4<u32>(p.columns - 1u));
 }
 
-fn store4(v: vec4<f32>, base: u32, step: u32, q: u32) {
-  store(v.x, base, step, q);
-  store(v.y, base, step, q + 1u);
-  store(v.z, base, step, q + 2u);
-  store(v.w, base, step, q + 3u);
+// Their output channels, their places within a plane, and their biases.
+fn channels(q: vec4<u32>) -> vec4<u32> {
+  return q / p.width % p.outputs;
+}
+
+fn places(q: vec4<u32>) -> vec4<u32> {
+  return q / (p.width * p.outputs) * p.width + q % p.width;
+}
+
+fn biases(q: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(b[q.x], b[q.y], b[q.z], b[q.w]);
+}
+
+// The first `count` elements of v.
+fn store4(v: vec4<f32>, at: vec4<u32>, count: u32) {
+  if (count > 0u) { y[at.x] = v.x; }
+  if (count > 1u) { y[at.y] = v.y; }
+  if (count > 2u) { y[at.z] = v.z; }
+  if (count > 3u) { y[at.w] = v.w; }
 }
 
 @compute @workgroup_size(LANES)
@@ -134,13 +146,25 @@ fn main(
     }
   }
 
+  let n = p.columns - j;
+  let q0 = columns(j);
+  let o0 = channels(q0);
+  let l0 = places(q0);
+  let b0 = biases(q0);
+  var o1 = vec4<u32>(); var l1 = vec4<u32>(); var b1 = vec4<f32>();
+  if (COLS > 4u) {
+    let q1 = columns(j + 4u);
+    o1 = channels(q1);
+    l1 = places(q1);
+    b1 = biases(q1);
+  }
   // Row by row, the blocks moving up: software adapters take milliseconds to compile a store, and
   // accumulators that are indexed would not be kept in registers.
   for (var e = i; e < min(i + ROWS, p.rows); e++) {
     let tile = tiles[e / p.slices];
     let base = tile.x + e % p.slices * p.plane;
-    store4(c00[0], base, tile.y, j);
-    if (COLS > 4u) { store4(c01[0], base, tile.y, j + 4u); }
+    store4(c00[0] + b0, base + o0 * tile.y + l0, n);
+    if (COLS > 4u) { store4(c01[0] + b1, base + o1 * tile.y + l1, max(n, 4u) - 4u); }
     c00 = up(c00, c10); c01 = up(c01, c11);
     c10 = up(c10, c20); c11 = up(c11, c21);
     c20 = up(c20, c30); c21 = up(c21, c31);

@@ -91,32 +91,41 @@ fn main(
   let s2 = starts(i + 8u);
   let s3 = starts(i + 12u);
   let tile = tiles[m];
-  for (var o = 0u; o < p.outputs; o++) {
-    for (var r = 0u; r < p.height; r++) {
-      let at = tile.x + o * tile.y + r * p.width;
-      let q = (r * p.outputs + o) * p.width;
-      for (var c = 0u; c < p.width; c++) {
-        let u0 = w_row(q + c, j);
-        var u1 = vec4<f32>();
-        if (COLS > 4u) { u1 = w_row(q + c, j + 4u); }
-        let v0 = dy_at(s0, at + c);
-        c00 += outer(u0, v0);
-        if (COLS > 4u) { c01 += outer(u1, v0); }
-        if (ROWS > 4u) {
-          let v1 = dy_at(s1, at + c);
-          c10 += outer(u0, v1);
-          if (COLS > 4u) { c11 += outer(u1, v1); }
-        }
-        if (ROWS > 8u) {
-          let v2 = dy_at(s2, at + c);
-          c20 += outer(u0, v2);
-          if (COLS > 4u) { c21 += outer(u1, v2); }
-          let v3 = dy_at(s3, at + c);
-          c30 += outer(u0, v3);
-          if (COLS > 4u) { c31 += outer(u1, v3); }
-        }
-      }
+  // One loop over q with carries: loops inside loops cost software adapters more than the addresses,
+  // with so many accumulators alive. `at` is the place of (o, r, c), in u32 arithmetic that wraps.
+  let next_o = tile.y + 1u - p.width;
+  let next_r = p.width - p.outputs * tile.y;
+  var at = tile.x;
+  var o = 0u;
+  var c = 0u;
+  for (var q = 0u; q < p.height * p.outputs * p.width; q++) {
+    let u0 = w_row(q, j);
+    var u1 = vec4<f32>();
+    if (COLS > 4u) { u1 = w_row(q, j + 4u); }
+    let v0 = dy_at(s0, at);
+    c00 += outer(u0, v0);
+    if (COLS > 4u) { c01 += outer(u1, v0); }
+    if (ROWS > 4u) {
+      let v1 = dy_at(s1, at);
+      c10 += outer(u0, v1);
+      if (COLS > 4u) { c11 += outer(u1, v1); }
     }
+    if (ROWS > 8u) {
+      let v2 = dy_at(s2, at);
+      c20 += outer(u0, v2);
+      if (COLS > 4u) { c21 += outer(u1, v2); }
+      let v3 = dy_at(s3, at);
+      c30 += outer(u0, v3);
+      if (COLS > 4u) { c31 += outer(u1, v3); }
+    }
+    c++;
+    let end_of_row = c == p.width;
+    at += select(1u, next_o, end_of_row);
+    c = select(c, 0u, end_of_row);
+    o += select(0u, 1u, end_of_row);
+    let end_of_channels = o == p.outputs;
+    at += select(0u, next_r, end_of_channels);
+    o = select(o, 0u, end_of_channels);
   }
 
   let n = p.d - j;

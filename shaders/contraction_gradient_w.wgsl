@@ -7,8 +7,7 @@
 // dw: [splits, height outputs width, d]; db: [splits, height outputs width]; partial sums over
 //   blocks of `tiles_split` tiles when there are several splits
 //
-// One invocation makes ROWS q x COLS elements along d; addresses of its q within a tile are worked
-// out once a tile.
+// One invocation makes ROWS q x COLS elements along d.
 override ROWS: u32 = 16u; // 4, 8 or 16
 override COLS: u32 = 8u; // 4 or 8
 override LANES: u32 = 8u; // blocks in a workgroup
@@ -107,41 +106,35 @@ fn main(
   let l1 = places(i + 4u);
   let l2 = places(i + 8u);
   let l3 = places(i + 12u);
-  for (var m = m_begin; m < min(m_begin + p.tiles_split, p.tiles); m++) {
-    let tile = tiles[m];
-    var q0 = tile.x + o0 * tile.y + l0;
-    var q1 = tile.x + o1 * tile.y + l1;
-    var q2 = tile.x + o2 * tile.y + l2;
-    var q3 = tile.x + o3 * tile.y + l3;
-    for (var s = 0u; s < p.slices; s++) {
-      let row = m * p.slices + s;
-      let u0 = a_row(row, j);
-      var u1 = vec4<f32>();
-      if (COLS > 4u) { u1 = a_row(row, j + 4u); }
-      let v0 = dy_at(q0);
-      s0 += v0;
-      c00 += outer(u0, v0);
-      if (COLS > 4u) { c01 += outer(u1, v0); }
-      q0 += vec4<u32>(p.plane);
-      if (ROWS > 4u) {
-        let v1 = dy_at(q1);
-        s1 += v1;
-        c10 += outer(u0, v1);
-        if (COLS > 4u) { c11 += outer(u1, v1); }
-        q1 += vec4<u32>(p.plane);
-      }
-      if (ROWS > 8u) {
-        let v2 = dy_at(q2);
-        s2 += v2;
-        c20 += outer(u0, v2);
-        if (COLS > 4u) { c21 += outer(u1, v2); }
-        q2 += vec4<u32>(p.plane);
-        let v3 = dy_at(q3);
-        s3 += v3;
-        c30 += outer(u0, v3);
-        if (COLS > 4u) { c31 += outer(u1, v3); }
-        q3 += vec4<u32>(p.plane);
-      }
+  // One loop over all slices of all tiles: a loop inside a loop costs software adapters as much as
+  // two steps of it, with so many accumulators alive, and addresses are cheap beside that.
+  let end = min(m_begin + p.tiles_split, p.tiles) * p.slices;
+  for (var row = m_begin * p.slices; row < end; row++) {
+    let m = row / p.slices;
+    let base = tiles[m].x + row % p.slices * p.plane;
+    let step = tiles[m].y;
+    let u0 = a_row(row, j);
+    var u1 = vec4<f32>();
+    if (COLS > 4u) { u1 = a_row(row, j + 4u); }
+    let v0 = dy_at(base + o0 * step + l0);
+    s0 += v0;
+    c00 += outer(u0, v0);
+    if (COLS > 4u) { c01 += outer(u1, v0); }
+    if (ROWS > 4u) {
+      let v1 = dy_at(base + o1 * step + l1);
+      s1 += v1;
+      c10 += outer(u0, v1);
+      if (COLS > 4u) { c11 += outer(u1, v1); }
+    }
+    if (ROWS > 8u) {
+      let v2 = dy_at(base + o2 * step + l2);
+      s2 += v2;
+      c20 += outer(u0, v2);
+      if (COLS > 4u) { c21 += outer(u1, v2); }
+      let v3 = dy_at(base + o3 * step + l3);
+      s3 += v3;
+      c30 += outer(u0, v3);
+      if (COLS > 4u) { c31 += outer(u1, v3); }
     }
   }
 

@@ -1,22 +1,24 @@
 // Correlation of packed rows with packed weights, for software adapters: forward pass, input gradient
-// and kernel gradient of a convolution are all of this form (src/ops/conv2d-software.ts says how).
+// and kernel gradient of a convolution are all of this form (src/ops/conv2d-direct.ts says how).
 //   result[b, o, i, j] = sum over terms t and taps u of
-//     weights[t, u, o] · source[first(b) + offsets[t] + i·pitch + j + u]
-// A term is a row of taps (of one channel, kernel row, …); `offsets` says where it lies in the
+//     weights[t, u, o] · source[first(b) + offsets[t] + i·row + j + u·SHIFT]
+// A term is a row of taps (of one channel and kernel row, …); `offsets` says where it lies in the
 // source, so that the loop has neither division nor border check. In units of vec4:
-// source: rows of `pitch`, zeros at the borders included; weights: for each block of channels
-// [terms, TAPS, DEPTH]; offsets [terms]; result: the tensor itself, f32, each class of rows and
-// columns (strided results) written by invocations of its own.
-// An invocation makes ROWS × COLUMNS pixels of 4·DEPTH channels in 4×4 outer
-// products: a row of source is loaded once for all taps and channels, a weight once for all
-// pixels, 0.1 loads a multiply-add, where SwiftShader spends some 40 cycles on a load and 4 on a
-// multiply-add. What is carried round a loop costs as much as a load: a trip should have 8 taps or
-// more, hence TERMS. No workgroup memory: loads from it are no faster there.
+// source: rows with the zeros at the borders included; weights [groups, classes, blocks of channels,
+// terms, TAPS, DEPTH]; offsets [terms]; result: the tensor itself, f32, each class of rows and columns
+// (of a strided result) written by invocations of its own.
+// An invocation makes ROWS × COLUMNS pixels of 4·DEPTH channels in 4×4 outer products: a row of
+// source is loaded once for all taps and channels, a weight once for all pixels, 0.1 loads a
+// multiply-add, where SwiftShader spends some 40 cycles on a load and 4 on a multiply-add. What is
+// carried round a loop costs as much as a load: a trip should have 8 taps or more, hence TERMS. No
+// workgroup memory: loads from it are no faster there.
 override WORKGROUP: u32 = 4u;
 override TAPS: u32 = 3u; // 1 to 9
 override TERMS: u32 = 3u; // of a trip: 1 to 4
 override ROWS: u32 = 2u; // 1 to 4
 override COLUMNS: u32 = 8u; // 3, 4 or 8
+override SHIFT: u32 = 1u; // 1 or 2
+override WINDOW: u32 = COLUMNS + SHIFT * (TAPS - 1u); // 16 at most
 override DEPTH: u32 = 2u; // vec4 of channels: 1 or 2
 
 struct Params {
@@ -26,7 +28,7 @@ struct Params {
   groups: u32, // results with weights of their own
   parts: u32, // of the sum
   terms: u32, // of a part; a multiple of TERMS
-  pitch: u32,
+  row: u32, // of source, from a row of the tile to the next
   source_member: u32,
   source_group: u32,
   source_class: u32,
@@ -36,12 +38,10 @@ struct Params {
   channels: u32,
   blocks: u32, // of channels
   class_columns: u32,
-  step_h: i32, // row of result = i·step_h + class row + origin_h; columns likewise
-  step_w: i32,
-  origin_h: i32,
-  origin_w: i32,
-  height: i32,
-  width: i32,
+  step_h: u32, // row of result = i·step_h + row of the class; columns likewise
+  step_w: u32,
+  height: u32,
+  width: u32,
   result_part: u32,
   result_group: u32,
   result_member: u32,
@@ -88,14 +88,22 @@ struct Windows {
 
 fn window(at: u32) -> Window {
   var v = Window(source[at], vec4<f32>(), vec4<f32>(), vec4<f32>());
-  if (COLUMNS > 4u || TAPS > 1u) { v.b = source[at + 1u]; }
-  if ((COLUMNS > 4u && TAPS > 1u) || TAPS > 5u) { v.c = source[at + 2u]; }
-  if (COLUMNS > 4u && TAPS > 5u) { v.d = source[at + 3u]; }
+  if (WINDOW > 4u) { v.b = source[at + 1u]; }
+  if (WINDOW > 8u) { v.c = source[at + 2u]; }
+  if (WINDOW > 12u) { v.d = source[at + 3u]; }
   return v;
 }
 
 // The window of the next tap; moves registers' names, not values.
 fn shift(v: Window) -> Window {
+  if (SHIFT > 1u) {
+    return Window(
+      vec4<f32>(v.a.zw, v.b.xy),
+      vec4<f32>(v.b.zw, v.c.xy),
+      vec4<f32>(v.c.zw, v.d.xy),
+      vec4<f32>(v.d.zw, 0.0, 0.0),
+    );
+  }
   return Window(
     vec4<f32>(v.a.yzw, v.b.x),
     vec4<f32>(v.b.yzw, v.c.x),
@@ -141,9 +149,9 @@ fn tap(tiles: Tiles, v: Windows, at: u32) -> Tiles {
 fn term(tiles: Tiles, first: u32, at: u32) -> Tiles {
   var v = Windows();
   v.a = window(first);
-  if (ROWS > 1u) { v.b = window(first + p.pitch); }
-  if (ROWS > 2u) { v.c = window(first + 2u * p.pitch); }
-  if (ROWS > 3u) { v.d = window(first + 3u * p.pitch); }
+  if (ROWS > 1u) { v.b = window(first + p.row); }
+  if (ROWS > 2u) { v.c = window(first + 2u * p.row); }
+  if (ROWS > 3u) { v.d = window(first + 3u * p.row); }
   var t = tap(tiles, v, at);
   if (TAPS > 1u) { v = next(v); t = tap(t, v, at + DEPTH); }
   if (TAPS > 2u) { v = next(v); t = tap(t, v, at + 2u * DEPTH); }
@@ -173,7 +181,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   let j = tx * COLUMNS;
 
   let first = group * p.source_group + member * p.source_member + class_number * p.source_class +
-    i * p.pitch + j / 4u;
+    i * p.row + j / 4u;
   let trip = TERMS * TAPS * DEPTH;
   var at = group * p.weights_group + class_number * p.weights_class + block * p.weights_block +
     part * p.terms * TAPS * DEPTH;
@@ -195,20 +203,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
     t.d.near_low, t.d.near_high, t.d.far_low, t.d.far_high,
   );
   let plane = part * p.result_part + group * p.result_group + member * p.result_member;
-  let class_h = i32(class_number / p.class_columns) + p.origin_h;
-  let class_w = i32(class_number % p.class_columns) + p.origin_w;
+  let class_h = class_number / p.class_columns;
+  let class_w = class_number % p.class_columns;
   for (var q = 0u; q < 4u * ROWS; q++) {
-    let h = i32(i + q / 4u) * p.step_h + class_h;
+    let h = (i + q / 4u) * p.step_h + class_h;
     let first_j = j + q % 4u / 2u * 4u;
     let first_channel = block * 4u * DEPTH + q % 2u * 4u;
-    let used = (COLUMNS > 4u || q % 4u < 2u) && (DEPTH > 1u || q % 2u == 0u);
     let live_channels = min(4u, max(p.channels, first_channel) - first_channel);
-    if (!used || h < 0 || h >= p.height) { continue; }
-    for (var k = 0u; k < 4u; k++) {
-      let w = i32(first_j + k) * p.step_w + class_w;
-      if (w < 0 || w >= p.width) { continue; }
+    let used = (COLUMNS > 4u || q % 4u < 2u) && (DEPTH > 1u || q % 2u == 0u);
+    if (!used || h >= p.height) { continue; }
+    for (var k = 0u; k < min(4u, COLUMNS); k++) {
+      let w = (first_j + k) * p.step_w + class_w;
+      if (w >= p.width) { continue; }
       for (var c = 0u; c < live_channels; c++) {
-        let at = plane + (first_channel + c) * p.result_channel + u32(h * p.width + w);
+        let at = plane + (first_channel + c) * p.result_channel + h * p.width + w;
         result[at] = epilogue(quarters[q][k][c], at);
       }
     }

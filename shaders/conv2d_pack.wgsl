@@ -1,25 +1,22 @@
 // Lays out what conv2d_direct reads: three jobs of one dispatch, told apart by the invocation.
-// 1. packed_source: rows of `pitch` vec4 of source [images, source_h, source_w] with zeros around:
-//    row i, column j of phase (a, b) of an image is source[i·step_h + a + offset_h, j·step_w + b +
-//    offset_w]. The phases of a strided convolution turn it into one of stride 1. A row each.
+// 1. packed_source [images, packed_h, phases, pitch]: source [images, source_h, source_w] with zeros
+//    around it, column j of phase b in row i being source[i + offset_h, j·step_w + b + offset_w]: phases
+//    turn a strided convolution into some of stride 1. A row of vec4 each.
 // 2. packed_weights [groups, classes, blocks, terms, TAPS, 4·DEPTH] of kernel: term t = (t1, t2, b,
 //    chunk) and tap u of class (ca, cb) stand for row y0 + ca + t2·y_term and column x0 + cb + b +
 //    (chunk·TAPS + u)·x_tap of [group, channel, t1]; zero outside of kernel_h × kernel_w, so that a
 //    transposed kernel is a matter of signs. A term each.
 // 3. packed_offsets [terms], in vec4: where a term's row begins in packed_source. One each.
-// A row or a term an invocation: divisions, slow on SwiftShader, are made once for all its loads, and
-// remainders by multiplication.
+// A row or a term an invocation: divisions, slow on SwiftShader, are made once for all its loads.
 override WORKGROUP: u32 = 64u;
 override TAPS: u32 = 3u;
 override DEPTH: u32 = 2u;
 
 struct Params {
-  source_rows: u32,
+  source_rows: u32, // images · packed_h · phases
   packed_h: u32,
-  pitch: u32,
   phases: u32,
-  phase_columns: u32,
-  step_h: i32,
+  pitch: u32, // of a row, in vec4
   step_w: i32,
   offset_h: i32,
   offset_w: i32,
@@ -35,7 +32,7 @@ struct Params {
   terms: u32,
   live_terms: u32, // the others have zero weights
   chunks: u32,
-  term_columns: u32, // phases b of a term
+  term_phases: u32, // b
   term_rows: u32, // t2
   y0: i32,
   y_term: i32,
@@ -48,8 +45,8 @@ struct Params {
   kernel_channel: u32,
   kernel_t1: u32,
   offset_t1: u32, // vec4 of packed_source from one to the next
-  offset_phase: u32,
-  term_step: u32, // t2 = row · term_step + phase row
+  offset_t2: u32,
+  offset_chunk: u32,
 }
 
 @group(0) @binding(0) var<storage, read> source: array<f32>;
@@ -64,14 +61,12 @@ fn pixel(first: i32, live: bool, w: i32) -> f32 {
 }
 
 fn pack_source(k: u32) {
-  let plane = k / p.packed_h;
-  let image = plane / p.phases;
-  let phase = plane - image * p.phases;
-  let phase_row = phase / p.phase_columns;
-  let h = i32(k - plane * p.packed_h) * p.step_h + i32(phase_row) + p.offset_h;
+  let by_row = k / p.phases;
+  let image = by_row / p.packed_h;
+  let h = i32(by_row - image * p.packed_h) + p.offset_h;
   let live = h >= 0 && h < p.source_h;
   let first = i32(image) * p.source_image + h * p.source_row;
-  var w = i32(phase - phase_row * p.phase_columns) + p.offset_w;
+  var w = i32(k - by_row * p.phases) + p.offset_w;
   for (var v = 0u; v < p.pitch; v++) {
     packed_source[k * p.pitch + v] = vec4<f32>(
       pixel(first, live, w),
@@ -102,12 +97,12 @@ struct Term {
 
 fn term_of(t: u32) -> Term {
   let by_chunk = t / p.chunks;
-  let by_phase = by_chunk / p.term_columns;
+  let by_phase = by_chunk / p.term_phases;
   let by_row = by_phase / p.term_rows;
   return Term(
     by_row,
     by_phase - by_row * p.term_rows,
-    by_chunk - by_phase * p.term_columns,
+    by_chunk - by_phase * p.term_phases,
     t - by_chunk * p.chunks,
   );
 }
@@ -141,9 +136,7 @@ fn pack_weights(k: u32) {
 
 fn pack_offset(term: u32) {
   let t = term_of(term);
-  let row = t.t2 / p.term_step;
-  let plane = (t.t2 - row * p.term_step) * p.phase_columns + t.phase;
-  let offset = t.t1 * p.offset_t1 + plane * p.offset_phase + row * p.pitch + t.chunk * TAPS / 4u;
+  let offset = t.t1 * p.offset_t1 + t.t2 * p.offset_t2 + t.phase * p.pitch + t.chunk * p.offset_chunk;
   packed_offsets[term] = select(0u, offset, term < p.live_terms);
 }
 

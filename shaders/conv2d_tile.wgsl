@@ -1,8 +1,8 @@
 // Convolution and its input gradient on a GPU, as an implicit GEMM with workgroup-memory tiles:
 //   result[g, m, q] = sum over k = (c, r, s) of kernel[g, m, c, r, s] · source[n(q), c, h, w]
-// with h = (step·i + sign·r + offset) / DIVISOR where that divides, zero elsewhere and outside.
-//   forward:         step = stride, sign = +1, offset = -padding, DIVISOR = 1;
-//   input gradient:  step = 1, sign = -1, offset = +padding, DIVISOR = stride; m is an input channel.
+// with h = (step·i + sign·r + offset) / divisor where that divides, zero elsewhere and outside.
+//   forward:         step = stride, sign = +1, offset = -padding, divisor = 1;
+//   input gradient:  step = 1, sign = -1, offset = +padding, divisor = stride; m is an input channel.
 // source [samples, channels, source_h, source_w]; kernel [groups or 1, …] addressed by strides;
 // result [samples, rows, result_h, result_w]. A kernel shared by the batch has one group, whose
 // pixels q run through all samples; per-sample kernels have a group per sample.
@@ -10,13 +10,12 @@
 // a time: for 16 multiply-adds a thread reads one vec4, the same for its whole row of threads, and
 // four scalars; 8 KiB (16 × 16 threads) let several workgroups share a core. Pixels of one thread lie
 // THREADS_N apart, so that neighbouring threads load and store neighbouring addresses. Kernel sizes
-// and divisors are overrides for the sake of their divisions. Not measured on a real GPU yet.
+// are overrides for the sake of the divisions by them. Not measured on a real GPU yet.
 override THREADS_M: u32 = 16u;
 override THREADS_N: u32 = 16u;
 override KERNEL_H: u32 = 3u;
 override KERNEL_W: u32 = 3u;
-override DIVISOR_H: i32 = 1;
-override DIVISOR_W: i32 = 1;
+override DIVIDED: bool = false; // whether a divisor is not 1
 override TILE_M: u32 = THREADS_M * 4u;
 override TILE_N: u32 = THREADS_N * 4u;
 override THREADS: u32 = THREADS_M * THREADS_N;
@@ -37,6 +36,8 @@ struct Params {
   sign: i32,
   offset_h: i32,
   offset_w: i32,
+  divisor_h: i32,
+  divisor_w: i32,
   kernel_row: u32, // elements from m to m + 1
   kernel_channel: u32, // elements from c to c + 1
   kernel_group: u32, // elements from g to g + 1
@@ -53,12 +54,17 @@ var<workgroup> patches: array<f32, TILE_K * TILE_N>; // [k, column]
 
 fn epilogue(x: f32, i: u32) -> f32 { return x; }
 
-// The value that tap (r, s) of channel c sees at a pixel whose tap (0, 0) lies at (h, w) / DIVISOR.
+// The value that tap (r, s) of channel c sees at a pixel whose tap (0, 0) lies at (h, w) / divisor.
 fn tap(sample: u32, c: u32, h: i32, w: i32) -> f32 {
-  let i = h / DIVISOR_H;
-  let j = w / DIVISOR_W;
-  let hit = h >= 0 && w >= 0 && i < p.source_h && j < p.source_w &&
-    i * DIVISOR_H == h && j * DIVISOR_W == w;
+  var i = h;
+  var j = w;
+  var hit = h >= 0 && w >= 0;
+  if (DIVIDED) {
+    i = h / p.divisor_h;
+    j = w / p.divisor_w;
+    hit = hit && i * p.divisor_h == h && j * p.divisor_w == w;
+  }
+  hit = hit && i < p.source_h && j < p.source_w;
   if (!hit) { return 0.0; }
   return source[((sample * p.channels + c) * u32(p.source_h) + u32(i)) * u32(p.source_w) + u32(j)];
 }

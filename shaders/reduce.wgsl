@@ -99,12 +99,13 @@ fn main(
 
   if (LANES > 1u) {
     partial[lane] = total;
+    workgroupBarrier();
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
-      workgroupBarrier();
       if (lid.x < half) {
         total = combine(total, partial[lane + half]);
         partial[lane] = total;
       }
+      workgroupBarrier();
     }
   }
   if (lid.x == 0u && valid) { y[id] = epilogue(total, id); }

@@ -184,6 +184,8 @@ export function runUnderDeno(): number {
   const [, script, ...rest] = process.argv;
   const { status, error } = spawnSync("deno", ["run", "-A", script ?? "", ...rest], {
     stdio: "inherit",
+    // Mesa complains on stderr without a folder of its own.
+    env: { XDG_RUNTIME_DIR: tmpdir(), ...process.env },
   });
   if (error)
     throw new UsageError("the runtime deno is not installed; see https://deno.com, or use node");

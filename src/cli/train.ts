@@ -1,11 +1,8 @@
-import { appendFileSync, copyFileSync, existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Argument, type Command, Option } from "commander";
 import { type LoadedImages, loadMnist } from "../data/mnist-folder";
-import { readSafetensors } from "../io/safetensors";
-import { checkpointSettings, checkTensors } from "../train/checkpoint";
-import type { EvalEvent, RunEvent, StartEvent, StepEvent } from "../train/events";
-import { checkData, runVariables } from "../train/loop";
+import { checkData, checkpointSettings, checkTensors, runVariables } from "../train/checkpoint";
 import {
   buildModel,
   type ModelName,
@@ -17,15 +14,14 @@ import {
   type TrainFlags,
   type TrainSettings,
 } from "../train/tasks";
-import { kernelPicture, lossCurve } from "./charts";
 import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
 import { UsageError } from "./errors";
-import { imageFiles, type JobEvent, type WarningEvent } from "./job";
+import { imageFiles } from "./job";
 import { type GlobalOptions, positiveInteger, positiveNumber } from "./options";
 import { count, Output, percent } from "./output";
-import { Progress } from "./progress";
 import { makeRunFolder, removeIfEmpty, writeWhole } from "./run-folder";
 import { runJob } from "./runtimes";
+import { Recorder, runFiles } from "./recorder";
 import { describeStart } from "./summary";
 import type { TrainOutcome } from "./training-jobs";
 
@@ -71,12 +67,6 @@ export function registerTrain(program: Command): void {
     });
 }
 
-/** Files of a run, by what a job calls them. */
-const FILES: Readonly<Record<string, string>> = {
-  last: "checkpoint.safetensors",
-  best: "best.safetensors",
-};
-
 async function trainMnist(options: TrainOptions): Promise<number> {
   const resume = options.resume === undefined ? null : openCheckpoint(options.resume);
   const settings = resume && resumable(resume, options);
@@ -113,7 +103,7 @@ async function trainMnist(options: TrainOptions): Promise<number> {
         signal: interruption(output, recorder),
         onEvent: (event) => recorder.on(event),
         onFile: async (file, bytes) => {
-          if (FILES[file]) await writeWhole(join(folder, FILES[file]), bytes);
+          if (runFiles[file]) await writeWhole(join(folder, runFiles[file]), bytes);
           else weights = bytes;
         },
       },
@@ -122,6 +112,11 @@ async function trainMnist(options: TrainOptions): Promise<number> {
     sayEnd(output, folder, name, outcome);
     output.close();
     return outcome.completed ? 0 : 130;
+  } catch (error) {
+    if (existsSync(join(folder, runFiles.last as string))) {
+      process.stderr.write(`hyperloom: to go on: npx hyperloom train mnist --resume ${folder}\n`);
+    }
+    throw error;
   } finally {
     removeIfEmpty(folder);
   }
@@ -183,118 +178,6 @@ function interruption(output: Output, recorder: Recorder): AbortSignal {
   };
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   return abort.signal;
-}
-
-/** Reads a run's events: log, words, progress, and what the pictures need. */
-class Recorder {
-  readonly #progress: Progress;
-  readonly #log: string;
-  #steps: StepEvent[] = [];
-  #evaluations: EvalEvent[] = [];
-  #first = true;
-
-  constructor(
-    readonly folder: string,
-    readonly output: Output,
-    readonly describe: (start: StartEvent) => string[],
-  ) {
-    this.#progress = new Progress(output.stream);
-    this.#log = join(folder, "log.jsonl");
-  }
-
-  /** Takes over log and best checkpoint of the run that is resumed, so that curve and log are one. */
-  continue({ path, checkpoint }: CheckpointFile): void {
-    const from = dirname(path);
-    const best = join(from, FILES.best as string);
-    if (existsSync(best)) copyFileSync(best, join(this.folder, FILES.best as string));
-    const log = join(from, "log.jsonl");
-    const lines = existsSync(log) ? readFileSync(log, "utf8").split("\n") : [];
-    for (const line of lines) {
-      const event = parse(line);
-      if (!event || !("step" in event) || event.step > checkpoint.step) continue;
-      if (event.event === "step" || event.event === "eval") this.#keep(event);
-    }
-    this.#first = false;
-  }
-
-  on(event: JobEvent): void {
-    if (event.event === "warning") {
-      this.output.warn((event as WarningEvent).message);
-      this.output.event(event);
-      return;
-    }
-    const run = event as RunEvent;
-    if (run.event === "start") {
-      const said = { ...run, out: this.folder };
-      const lines = this.describe(run);
-      this.output.event(said);
-      this.#keep(said);
-      for (const line of lines) this.output.say(line);
-      this.#sayRun(run);
-    } else {
-      this.output.event(run);
-      if (run.event !== "evaluating") this.#keep(run);
-    }
-    if (run.event === "step" && this.#first) this.#sayFirst(run.loss);
-    this.#progress.on(run);
-  }
-
-  pause(): void {
-    this.#progress.pause();
-  }
-
-  /** Writes loss.svg and kernels.png. */
-  async pictures(name: string, weights: Uint8Array | null): Promise<void> {
-    if (this.#steps.length > 0) {
-      const curve = await lossCurve(`${name} on mnist`, this.#steps, this.#evaluations);
-      await writeWhole(join(this.folder, "loss.svg"), curve);
-    }
-    if (!weights) return;
-    const { tensors } = readSafetensors(weights, "weights");
-    const kernels = [...tensors]
-      .filter(([path]) => path.endsWith("kernel"))
-      .map(([, tensor]) => tensor);
-    await writeWhole(join(this.folder, "kernels.png"), await kernelPicture(kernels));
-  }
-
-  #keep(event: RunEvent): void {
-    appendFileSync(this.#log, `${JSON.stringify(event)}\n`);
-    if (event.event === "step") this.#steps.push(event);
-    if (event.event === "eval") this.#evaluations.push(event);
-  }
-
-  #sayRun({ settings, steps, step, data }: StartEvent): void {
-    const { preset, batch, lr, decay, floor, seed } = settings;
-    const rate = decay === 1 ? lr : `${lr} × ${decay}/step to ${floor}`;
-    const epochs = (steps * Number(batch)) / Number(data.train);
-    this.output.say(
-      `run        ${count(steps)} steps of ${batch} images (${epochs.toFixed(2)} epochs), ` +
-        `adam ${rate}, seed ${seed}, preset ${preset}`,
-    );
-    this.output.say(`out        ${this.folder}`);
-    if (step === 0) return;
-    this.output.say(
-      `resumed    at step ${count(step)}; weights, moments, schedule, random numbers and data order restored`,
-    );
-  }
-
-  /** A first loss far from that of a guess says that something is wrong. */
-  #sayFirst(loss: number): void {
-    this.#first = false;
-    this.output.say(
-      `first loss ${loss.toFixed(3)}; a guess among 10 has ln 10 = ${Math.log(10).toFixed(3)}`,
-    );
-    if (loss > 2 * Math.log(10))
-      this.output.warn("the first loss is far from a guess's: look at the data");
-  }
-}
-
-function parse(line: string): RunEvent | null {
-  try {
-    return JSON.parse(line) as RunEvent;
-  } catch {
-    return null;
-  }
 }
 
 function sayEnd(

@@ -78,8 +78,10 @@ function choose({ m, n, k, transposeA, transposeB, ...g }: Gemm, target: Target)
     const rows = Math.min(4, m);
     const cols = Math.min(4, n);
     const lanesN = Math.min(4, powerOfTwo(ceilDiv(n, cols)));
-    const tiny = work < TINY && k <= SPLITS.small.longest;
-    return { name: "small", rows, cols, lanesN, lanesK: 1, tiny };
+    // Four lanes in all: what such adapters run at once.
+    const lanesK = 4 / lanesN;
+    const tiny = work < TINY && k <= SPLITS.small.longest * lanesK;
+    return { name: "small", rows, cols, lanesN, lanesK, tiny };
   }
   if (vectors && Math.min(m, n) >= 16 && k >= 8) {
     return { name: "tile", threads: ceilDiv(m, 64) * ceilDiv(n, 64) * items >= 256 ? 16 : 8 };

@@ -61,6 +61,8 @@ function alternation(shape: Shape, axes: readonly number[]): number[] {
 
 // Terms that one invocation adds up, at most about.
 const TERMS = { software: 512, gpu: 256 } as const;
+// Fewer terms take less time than a second pass, which is a dispatch of its own.
+const FEWEST_TERMS = { software: 256, gpu: 64 } as const;
 // Invocations wanted before terms are shared among more of them.
 const INVOCATIONS = { software: 64, gpu: 32_768 } as const;
 // A loop beyond this many trips ends early on some adapters.
@@ -101,8 +103,7 @@ function termsPerLane(
   if (onePass && target.adapter === "software") return terms;
   const most = TERMS[target.adapter];
   const wanted = Math.ceil(INVOCATIONS[target.adapter] / (outputs * lanes));
-  // Below 64 terms a second pass costs more than it gains.
-  return Math.min(most, Math.max(64, Math.ceil(terms / (lanes * wanted))));
+  return Math.min(most, Math.max(FEWEST_TERMS[target.adapter], Math.ceil(terms / (lanes * wanted))));
 }
 
 /** Invocations along a run: on GPUs neighbours should read neighbouring elements. */

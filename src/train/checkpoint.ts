@@ -1,9 +1,10 @@
+import type { ImageSet } from "../data/images";
 import type { Device } from "../gpu/device";
 import { type Shape, show, size } from "../graph/shape";
 import {
   readSafetensors,
   type SafeTensor,
-  SafetensorsError,
+  type SafetensorsError,
   writeSafetensors,
 } from "../io/safetensors";
 import { slabsOf } from "../nn/slabs";
@@ -11,8 +12,15 @@ import type { HostArray, Variable, VariableEntry } from "../ops/sources";
 import { compile } from "../schedule/executable";
 import { Variables } from "../schedule/variables";
 import type { Json, JsonObject } from "./events";
-import { prediction } from "./programs";
-import { type AnyModel, buildModel, type ModelSpec, modelSpec, type TrainSettings } from "./tasks";
+import { momentVariables, prediction } from "./programs";
+import {
+  type AnyModel,
+  buildModel,
+  type ModelSpec,
+  modelSpec,
+  optimizer,
+  type TrainSettings,
+} from "./tasks";
 
 const FORMAT = "hyperloom checkpoint 1";
 
@@ -222,9 +230,41 @@ export function checkTensors(checkpoint: Checkpoint, wanted: readonly Variable[]
   }
 }
 
+/** What identifies training data: its size and SHA-256 over labels and images. */
+export async function fingerprint({
+  images,
+  labels,
+  count,
+  source,
+}: ImageSet): Promise<JsonObject> {
+  const all = new Uint8Array(labels.length + images.length);
+  all.set(labels);
+  all.set(images, labels.length);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", all));
+  const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  // The name alone: where the files lay is nobody's business.
+  const [name = source] = source.split(/ from | downloaded/);
+  return { name, samples: count, sha256 };
+}
+
+/** @throws CheckpointError unless a checkpoint's run was trained on these very images. */
+export async function checkData({ data, file }: Checkpoint, train: ImageSet): Promise<void> {
+  const here = await fingerprint(train);
+  if (data.sha256 === here.sha256) return;
+  const [was, is] = [data, here].map(({ name, samples }) => `${name} (${samples} images)`);
+  throw new CheckpointError(file, `it was trained on ${was}, the data here are ${is}; see --data`);
+}
+
+/** All variables of a run: parameters, state and moments. */
+export function runVariables(model: AnyModel, settings: TrainSettings): Variable[] {
+  const { parameters, state } = slabsOf(model);
+  const moments = momentVariables(parameters.variable, optimizer(settings));
+  return [parameters.variable, ...(state ? [state.variable] : []), ...moments];
+}
+
 /**
  * Puts a checkpoint into a store, bit for bit, after checking all of it: the model's name if one is
- * expected, then `checkTensors`. The store's step becomes the checkpoint's; its seed must be so.
+ * expected, then `checkTensors`. The store's step becomes the checkpoint's.
  * @throws CheckpointError before anything is written.
  */
 export function restoreCheckpoint(

@@ -4,20 +4,21 @@ import type { Device } from "../gpu/device";
 import type { Target } from "../gpu/dispatch";
 import type { HostTensor } from "../hyper/bake";
 import { crossEntropy } from "../nn/losses";
-import { countParameters, slabsOf } from "../nn/slabs";
-import type { Variable } from "../ops/sources";
+import { countParameters } from "../nn/slabs";
 import { compile, type Executable } from "../schedule/executable";
 import { Variables } from "../schedule/variables";
 import {
   type Checkpoint,
-  CheckpointError,
+  checkData,
   type CheckpointMetadata,
   checkTensors,
+  fingerprint,
   restoreCheckpoint,
+  runVariables,
   writeCheckpoint,
 } from "./checkpoint";
 import type { JsonObject, RunEvent } from "./events";
-import { evaluation, momentVariables, trainStep } from "./programs";
+import { evaluation, trainStep } from "./programs";
 import {
   type AnyModel,
   augmentation,
@@ -123,6 +124,21 @@ export async function evaluate(
   return { loss: loss / done, error: 1 - correct / done, samples: done };
 }
 
+// Reads on a lost device fail before the device says that it is lost.
+const LOSS_MS = 500;
+
+/** The loss of the device where that is what is behind an error, else the error. */
+async function lossBehind(device: Device, error: unknown): Promise<unknown> {
+  if (!(error instanceof DOMException)) return error;
+  await Promise.race([device.gpu.lost, new Promise((resolve) => setTimeout(resolve, LOSS_MS))]);
+  try {
+    device.check("training");
+    return error;
+  } catch (loss) {
+    return loss;
+  }
+}
+
 /** Promises under way, at most IN_FLIGHT of them, in order. */
 class Flight {
   #pending: Promise<void>[] = [];
@@ -145,38 +161,6 @@ class Flight {
 export function parametersByPart(model: AnyModel): Record<string, number> {
   const branches = Object.entries(model.params as Readonly<Record<string, AnyModel["params"]>>);
   return Object.fromEntries(branches.map(([name, branch]) => [name, countParameters(branch)]));
-}
-
-/** What identifies training data: its size and SHA-256 over labels and images. */
-export async function fingerprint({
-  images,
-  labels,
-  count,
-  source,
-}: ImageSet): Promise<JsonObject> {
-  const all = new Uint8Array(labels.length + images.length);
-  all.set(labels);
-  all.set(images, labels.length);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", all));
-  const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  // The name alone: where the files lay is nobody's business.
-  const [name = source] = source.split(/ from | downloaded/);
-  return { name, samples: count, sha256 };
-}
-
-/** @throws CheckpointError unless a checkpoint's run was trained on these very images. */
-export async function checkData({ data, file }: Checkpoint, train: ImageSet): Promise<void> {
-  const here = await fingerprint(train);
-  if (data.sha256 === here.sha256) return;
-  const [was, is] = [data, here].map(({ name, samples }) => `${name} (${samples} images)`);
-  throw new CheckpointError(file, `it was trained on ${was}, the data here are ${is}; see --data`);
-}
-
-/** All variables of a run: parameters, state and moments. */
-export function runVariables(model: AnyModel, settings: TrainSettings): Variable[] {
-  const { parameters, state } = slabsOf(model);
-  const moments = momentVariables(parameters.variable, makeOptimizer(settings));
-  return [parameters.variable, ...(state ? [state.variable] : []), ...moments];
 }
 
 /**
@@ -257,7 +241,8 @@ class Run {
         this.#emit({ event: "stopped", step: this.#done, reason: "interrupted" });
       }
       return { completed: tested !== null, step: this.#done, metrics, weights };
-    } catch (error) {
+    } catch (thrown) {
+      const error = await lossBehind(this.options.device, thrown);
       this.#emit({ event: "stopped", step: this.#done, reason: (error as Error).message });
       throw error;
     }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { digitsSplit } from "../../src/data/images";
+import { requestDevice } from "../../src/gpu/device";
+import { DeviceLostError } from "../../src/gpu/errors";
 import { crossEntropy } from "../../src/nn/losses";
 import { compile } from "../../src/schedule/executable";
 import { CheckpointError, readCheckpoint } from "../../src/train/checkpoint";
@@ -155,6 +157,21 @@ describe("a run", () => {
         expect(tensor.data.every((v) => Number.isFinite(v))).toBe(true);
       }
     }
+  });
+
+  test("ends with a typed error when the device is lost; the last snapshot goes on elsewhere", async () => {
+    const whole = await run();
+    const doomed = await requestDevice();
+    const { error, last } = await run(
+      { device: doomed, snapshots: { steps: 2, seconds: 1000 } },
+      (event) => {
+        if (event.event === "step" && event.step === 5) doomed.gpu.destroy();
+      },
+    );
+    expect(error).toBeInstanceOf(DeviceLostError);
+    expect(state(last).step).toBe(4);
+    const rest = await run({ resume: readCheckpoint(last, "snapshot") });
+    expect(state(rest.last)).toEqual(state(whole.last));
   });
 
   test("refuses a checkpoint of other data", async () => {

@@ -20,13 +20,17 @@ const limits = {
   maxStorageBuffersPerShaderStage: 8,
 };
 
+/** Of one workgroup. */
+const MOST_FLOPS = 10_000;
+
 /**
  * The cheapest dispatch of every kernel with a barrier, over all op cases and their gradients.
- * Overrides that are sizes do not make another kernel here: the interpreter is slow.
+ * Overrides that are sizes do not make another kernel here.
  */
 function barrierDispatches(): Map<string, Dispatch<Operand>> {
   const found = new Map<string, Dispatch<Operand>>();
-  const cost = ({ grid, flops }: Dispatch<Operand>): number => flops + grid[0] * grid[1] * grid[2] * 1e4;
+  const cost = ({ grid, flops }: Dispatch<Operand>): number =>
+    flops / (grid[0] * grid[1] * grid[2]);
   for (const adapter of ["software", "gpu"] as const) {
     const target: Target = { adapter, limits, features: new Set() };
     for (const c of allCases) {
@@ -34,7 +38,8 @@ function barrierDispatches(): Map<string, Dispatch<Operand>> {
       const built = c.build(...x);
       const outputs = Array.isArray(built) ? built : [built];
       const roots = [...outputs];
-      const wrt = c.gradients ?? c.inputs.flatMap(({ dtype = "f32" }, k) => (dtype === "f32" ? [k] : []));
+      const wrt =
+        c.gradients ?? c.inputs.flatMap(({ dtype = "f32" }, k) => (dtype === "f32" ? [k] : []));
       for (const y of wrt.length > 0 ? outputs : []) {
         const inputs = wrt.map((k) => x[k] as Tensor);
         roots.push(...gradient(sum(mul(y, placeholder("cot", y.shape))), inputs));
@@ -42,13 +47,20 @@ function barrierDispatches(): Map<string, Dispatch<Operand>> {
       for (const node of reachable(roots)) {
         for (const d of node.op.dispatch(node, target)) {
           if (!d.kernel.code.includes("Barrier()")) continue;
-          const modes = Object.entries(d.overrides).filter(([name]) => !/^KERNEL_|^THREADS|^[A-Z]$/.test(name));
+          const modes = Object.entries(d.overrides).filter(
+            ([name]) => !/^KERNEL_|^THREADS|^[A-Z]$/.test(name),
+          );
           const id = `${d.kernel.name} ${JSON.stringify(Object.fromEntries(modes))}`;
           const before = found.get(id);
           if (!before || cost(d) < cost(before)) found.set(id, d);
         }
       }
     }
+  }
+  // The interpreter is slow: modes that only long sums take are left to the kernel's other modes.
+  for (const [id, d] of found) {
+    const others = [...found].filter(([other, e]) => other !== id && e.kernel === d.kernel);
+    if (cost(d) > MOST_FLOPS && others.some(([, e]) => cost(e) <= MOST_FLOPS)) found.delete(id);
   }
   return found;
 }
@@ -66,12 +78,20 @@ function specialise({ kernel, overrides }: Dispatch<Operand>): string {
   for (const [, name = "", type, value = ""] of kernel.code.matchAll(
     /^(?:override|const) (\w+)(?:: (\w+))? = ([^;]+);/gm,
   )) {
-    const settled = new RegExp(`^(?:override|const) ${name}\\b.*= ([^;]+);`, "m").exec(code)?.[1] ?? value;
-    const number = overrides[name] ?? (type === "bool" ? Number(settled === "true") : evaluate(settled));
-    const literal = type === "bool" ? String(Boolean(number)) : type === "i32" ? `${number}` : `${number}u`;
-    code = code.replace(new RegExp(`^(?:override|const) ${name}\\b[^;]*;`, "m"), "").replaceAll(new RegExp(`\\b${name}\\b`, "g"), literal);
+    const settled =
+      new RegExp(`^(?:override|const) ${name}\\b.*= ([^;]+);`, "m").exec(code)?.[1] ?? value;
+    const number =
+      overrides[name] ?? (type === "bool" ? Number(settled === "true") : evaluate(settled));
+    const literal =
+      type === "bool" ? String(Boolean(number)) : type === "i32" ? `${number}` : `${number}u`;
+    code = code
+      .replace(new RegExp(`^(?:override|const) ${name}\\b[^;]*;`, "m"), "")
+      .replaceAll(new RegExp(`\\b${name}\\b`, "g"), literal);
   }
-  return code.replaceAll(/array<([\w<>]+), ([^>]+)>/g, (_, t: string, n: string) => `array<${t}, ${evaluate(n)}>`);
+  return code.replaceAll(
+    /array<([\w<>]+), ([^>]+)>/g,
+    (_, t: string, n: string) => `array<${t}, ${evaluate(n)}>`,
+  );
 }
 
 function races(d: Dispatch<Operand>, code: string): { races: unknown[]; errors: string[] } {

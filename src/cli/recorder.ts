@@ -1,0 +1,132 @@
+import { appendFileSync, copyFileSync, existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { readSafetensors } from "../io/safetensors";
+import type { EvalEvent, RunEvent, StartEvent, StepEvent } from "../train/events";
+import type { ModelSpec } from "../train/tasks";
+import { kernelPicture, lossCurve } from "./charts";
+import type { CheckpointFile } from "./checkpoint-file";
+import type { JobEvent, WarningEvent } from "./job";
+import { count, type Output } from "./output";
+import { Progress } from "./progress";
+import { writeWhole } from "./run-folder";
+
+/** Checkpoints in a run's folder, by what a job calls them. */
+export const runFiles: Readonly<Record<string, string>> = {
+  last: "checkpoint.safetensors",
+  best: "best.safetensors",
+};
+
+/** Reads a run's events: log, words, progress, and what the pictures need. */
+export class Recorder {
+  readonly #progress: Progress;
+  readonly #log: string;
+  #steps: StepEvent[] = [];
+  #evaluations: EvalEvent[] = [];
+  #classes = 10;
+
+  constructor(
+    readonly folder: string,
+    readonly output: Output,
+    readonly describe: (start: StartEvent) => string[],
+  ) {
+    this.#progress = new Progress(output.stream);
+    this.#log = join(folder, "log.jsonl");
+  }
+
+  /** Takes over log and best checkpoint of the run that is resumed, so that curve and log are one. */
+  continue({ path, checkpoint }: CheckpointFile): void {
+    const from = dirname(path);
+    const best = join(from, runFiles.best as string);
+    if (existsSync(best)) copyFileSync(best, join(this.folder, runFiles.best as string));
+    const log = join(from, "log.jsonl");
+    const lines = existsSync(log) ? readFileSync(log, "utf8").split("\n") : [];
+    for (const line of lines) {
+      const event = parse(line);
+      if (!event || !("step" in event) || event.step > checkpoint.step) continue;
+      if (event.event === "step" || event.event === "eval") this.#keep(event);
+    }
+  }
+
+  /** Takes in one event. */
+  on(event: JobEvent): void {
+    if (event.event === "warning") {
+      this.output.warn((event as WarningEvent).message);
+      this.output.event(event);
+      return;
+    }
+    const run = event as RunEvent;
+    if (run.event === "start") {
+      const said = { ...run, out: this.folder };
+      const lines = this.describe(run);
+      this.output.event(said);
+      this.#keep(said);
+      for (const line of lines) this.output.say(line);
+      this.#sayRun(run);
+    } else {
+      this.output.event(run);
+      if (run.event !== "evaluating") this.#keep(run);
+    }
+    if (run.event === "step" && run.step === 1) this.#sayFirst(run.loss);
+    this.#progress.on(run);
+  }
+
+  /** Makes room for words. */
+  pause(): void {
+    this.#progress.pause();
+  }
+
+  /** Writes loss.svg and kernels.png. */
+  async pictures(name: string, weights: Uint8Array | null): Promise<void> {
+    if (this.#steps.length > 0) {
+      const curve = await lossCurve(`${name} on mnist`, this.#steps, this.#evaluations);
+      await writeWhole(join(this.folder, "loss.svg"), curve);
+    }
+    if (!weights) return;
+    const { tensors } = readSafetensors(weights, "weights");
+    const kernels = [...tensors]
+      .filter(([path]) => path.endsWith("kernel"))
+      .map(([, tensor]) => tensor);
+    await writeWhole(join(this.folder, "kernels.png"), await kernelPicture(kernels));
+  }
+
+  #keep(event: RunEvent): void {
+    appendFileSync(this.#log, `${JSON.stringify(event)}\n`);
+    if (event.event === "step") this.#steps.push(event);
+    if (event.event === "eval") this.#evaluations.push(event);
+  }
+
+  #sayRun({ settings, steps, step, data }: StartEvent): void {
+    const { preset, batch, lr, decay, floor, seed, model } = settings;
+    const { options } = model as unknown as ModelSpec;
+    if (typeof options.classes === "number") this.#classes = options.classes;
+    const rate = decay === 1 ? lr : `${lr} × ${decay}/step to ${floor}`;
+    const epochs = (steps * Number(batch)) / Number(data.train);
+    this.output.say(
+      `run        ${count(steps)} steps of ${batch} images (${epochs.toFixed(2)} epochs), ` +
+        `adam ${rate}, seed ${seed}, preset ${preset}`,
+    );
+    this.output.say(`out        ${this.folder}`);
+    if (step === 0) return;
+    this.output.say(
+      `resumed    at step ${count(step)}; weights, moments, schedule, random numbers and data order restored`,
+    );
+  }
+
+  /** A first loss far from that of a guess says that something is wrong. */
+  #sayFirst(loss: number): void {
+    const guess = Math.log(this.#classes);
+    this.output.say(
+      `first loss ${loss.toFixed(3)}; a guess among ${this.#classes} has ${guess.toFixed(3)}`,
+    );
+    if (loss > 2 * guess)
+      this.output.warn("the first loss is far from a guess's: look at data and rate");
+  }
+}
+
+function parse(line: string): RunEvent | null {
+  try {
+    return JSON.parse(line) as RunEvent;
+  } catch {
+    return null;
+  }
+}
