@@ -13,7 +13,7 @@
 // for software adapters; GPUs take 4 x 4 and neighbouring invocations share rows through the cache.
 // Addresses are worked out at the end, row by row, so that tiles of different layers mix in a block.
 override ROWS: u32 = 16u; // 4, 8 or 16
-override COLS: u32 = 8u; // 4 or 8
+override COLS: u32 = 8u; // 4, 8 or 16
 override LANES: u32 = 8u; // blocks in a workgroup
 // Whether d is a multiple of 4, so that rows of a and w can be read as vectors.
 override VECTORS: bool = false;
@@ -114,35 +114,45 @@ fn main(
   let j = block % blocks * COLS;
   if (i >= p.rows) { return; }
 
-  var c00 = mat4x4<f32>(); var c01 = mat4x4<f32>();
-  var c10 = mat4x4<f32>(); var c11 = mat4x4<f32>();
-  var c20 = mat4x4<f32>(); var c21 = mat4x4<f32>();
-  var c30 = mat4x4<f32>(); var c31 = mat4x4<f32>();
+  var c00 = mat4x4<f32>(); var c01 = mat4x4<f32>(); var c02 = mat4x4<f32>(); var c03 = mat4x4<f32>();
+  var c10 = mat4x4<f32>(); var c11 = mat4x4<f32>(); var c12 = mat4x4<f32>(); var c13 = mat4x4<f32>();
+  var c20 = mat4x4<f32>(); var c21 = mat4x4<f32>(); var c22 = mat4x4<f32>(); var c23 = mat4x4<f32>();
+  var c30 = mat4x4<f32>(); var c31 = mat4x4<f32>(); var c32 = mat4x4<f32>(); var c33 = mat4x4<f32>();
   let w0 = starts(j, p.columns);
   let w1 = starts(j + 4u, p.columns);
+  let w2 = starts(j + 8u, p.columns);
+  let w3 = starts(j + 12u, p.columns);
   let a0 = starts(i, p.rows);
   let a1 = starts(i + 4u, p.rows);
   let a2 = starts(i + 8u, p.rows);
   let a3 = starts(i + 12u, p.rows);
   for (var k = 0u; k < p.d; k += 4u) {
     let u0 = load_w(w0, k);
-    var u1 = mat4x4<f32>();
+    var u1 = mat4x4<f32>(); var u2 = mat4x4<f32>(); var u3 = mat4x4<f32>();
     if (COLS > 4u) { u1 = load_w(w1, k); }
+    if (COLS > 8u) {
+      u2 = load_w(w2, k);
+      u3 = load_w(w3, k);
+    }
     let v0 = load_a(a0, k);
     c00 += u0 * v0;
     if (COLS > 4u) { c01 += u1 * v0; }
+    if (COLS > 8u) { c02 += u2 * v0; c03 += u3 * v0; }
     if (ROWS > 4u) {
       let v1 = load_a(a1, k);
       c10 += u0 * v1;
       if (COLS > 4u) { c11 += u1 * v1; }
+      if (COLS > 8u) { c12 += u2 * v1; c13 += u3 * v1; }
     }
     if (ROWS > 8u) {
       let v2 = load_a(a2, k);
       c20 += u0 * v2;
       if (COLS > 4u) { c21 += u1 * v2; }
+      if (COLS > 8u) { c22 += u2 * v2; c23 += u3 * v2; }
       let v3 = load_a(a3, k);
       c30 += u0 * v3;
       if (COLS > 4u) { c31 += u1 * v3; }
+      if (COLS > 8u) { c32 += u2 * v3; c33 += u3 * v3; }
     }
   }
 
@@ -151,12 +161,24 @@ fn main(
   let o0 = channels(q0);
   let l0 = places(q0);
   let b0 = biases(q0);
-  var o1 = vec4<u32>(); var l1 = vec4<u32>(); var b1 = vec4<f32>();
+  var o1 = vec4<u32>(); var o2 = vec4<u32>(); var o3 = vec4<u32>();
+  var l1 = vec4<u32>(); var l2 = vec4<u32>(); var l3 = vec4<u32>();
+  var b1 = vec4<f32>(); var b2 = vec4<f32>(); var b3 = vec4<f32>();
   if (COLS > 4u) {
     let q1 = columns(j + 4u);
     o1 = channels(q1);
     l1 = places(q1);
     b1 = biases(q1);
+  }
+  if (COLS > 8u) {
+    let q2 = columns(j + 8u);
+    let q3 = columns(j + 12u);
+    o2 = channels(q2);
+    l2 = places(q2);
+    b2 = biases(q2);
+    o3 = channels(q3);
+    l3 = places(q3);
+    b3 = biases(q3);
   }
   // Row by row, the blocks moving up: software adapters take milliseconds to compile a store, and
   // accumulators that are indexed would not be kept in registers.
@@ -165,10 +187,14 @@ fn main(
     let base = tile.x + e % p.slices * p.plane;
     store4(c00[0] + b0, base + o0 * tile.y + l0, n);
     if (COLS > 4u) { store4(c01[0] + b1, base + o1 * tile.y + l1, max(n, 4u) - 4u); }
-    c00 = up(c00, c10); c01 = up(c01, c11);
-    c10 = up(c10, c20); c11 = up(c11, c21);
-    c20 = up(c20, c30); c21 = up(c21, c31);
-    c30 = up(c30, c30); c31 = up(c31, c31);
+    if (COLS > 8u) {
+      store4(c02[0] + b2, base + o2 * tile.y + l2, max(n, 8u) - 8u);
+      store4(c03[0] + b3, base + o3 * tile.y + l3, max(n, 12u) - 12u);
+    }
+    c00 = up(c00, c10); c01 = up(c01, c11); c02 = up(c02, c12); c03 = up(c03, c13);
+    c10 = up(c10, c20); c11 = up(c11, c21); c12 = up(c12, c22); c13 = up(c13, c23);
+    c20 = up(c20, c30); c21 = up(c21, c31); c22 = up(c22, c32); c23 = up(c23, c33);
+    c30 = up(c30, c30); c31 = up(c31, c31); c32 = up(c32, c32); c33 = up(c33, c33);
   }
 
   if (j == 0u) {

@@ -8,7 +8,7 @@
 // One invocation makes ROWS slices of one tile x COLS elements along d: the block stays in one
 // tile, so that only its base and step are needed, and dy is read in place, without a gathered copy.
 override ROWS: u32 = 16u; // 4, 8 or 16
-override COLS: u32 = 8u; // 4 or 8
+override COLS: u32 = 8u; // 4, 8 or 16
 override LANES: u32 = 8u; // blocks in a workgroup
 // Whether d is a multiple of 4, so that rows of w can be read as vectors.
 override VECTORS: bool = false;
@@ -82,10 +82,10 @@ fn main(
   let m = block / (blocks_j * blocks_i);
   if (m >= p.tiles) { return; }
 
-  var c00 = mat4x4<f32>(); var c01 = mat4x4<f32>();
-  var c10 = mat4x4<f32>(); var c11 = mat4x4<f32>();
-  var c20 = mat4x4<f32>(); var c21 = mat4x4<f32>();
-  var c30 = mat4x4<f32>(); var c31 = mat4x4<f32>();
+  var c00 = mat4x4<f32>(); var c01 = mat4x4<f32>(); var c02 = mat4x4<f32>(); var c03 = mat4x4<f32>();
+  var c10 = mat4x4<f32>(); var c11 = mat4x4<f32>(); var c12 = mat4x4<f32>(); var c13 = mat4x4<f32>();
+  var c20 = mat4x4<f32>(); var c21 = mat4x4<f32>(); var c22 = mat4x4<f32>(); var c23 = mat4x4<f32>();
+  var c30 = mat4x4<f32>(); var c31 = mat4x4<f32>(); var c32 = mat4x4<f32>(); var c33 = mat4x4<f32>();
   let s0 = starts(i);
   let s1 = starts(i + 4u);
   let s2 = starts(i + 8u);
@@ -100,23 +100,31 @@ fn main(
   var c = 0u;
   for (var q = 0u; q < p.height * p.outputs * p.width; q++) {
     let u0 = w_row(q, j);
-    var u1 = vec4<f32>();
+    var u1 = vec4<f32>(); var u2 = vec4<f32>(); var u3 = vec4<f32>();
     if (COLS > 4u) { u1 = w_row(q, j + 4u); }
+    if (COLS > 8u) {
+      u2 = w_row(q, j + 8u);
+      u3 = w_row(q, j + 12u);
+    }
     let v0 = dy_at(s0, at);
     c00 += outer(u0, v0);
     if (COLS > 4u) { c01 += outer(u1, v0); }
+    if (COLS > 8u) { c02 += outer(u2, v0); c03 += outer(u3, v0); }
     if (ROWS > 4u) {
       let v1 = dy_at(s1, at);
       c10 += outer(u0, v1);
       if (COLS > 4u) { c11 += outer(u1, v1); }
+      if (COLS > 8u) { c12 += outer(u2, v1); c13 += outer(u3, v1); }
     }
     if (ROWS > 8u) {
       let v2 = dy_at(s2, at);
       c20 += outer(u0, v2);
       if (COLS > 4u) { c21 += outer(u1, v2); }
+      if (COLS > 8u) { c22 += outer(u2, v2); c23 += outer(u3, v2); }
       let v3 = dy_at(s3, at);
       c30 += outer(u0, v3);
       if (COLS > 4u) { c31 += outer(u1, v3); }
+      if (COLS > 8u) { c32 += outer(u2, v3); c33 += outer(u3, v3); }
     }
     c++;
     let end_of_row = c == p.width;
@@ -135,9 +143,13 @@ fn main(
     let at = (m * p.slices + e) * p.d + j;
     store4(c00[0], at, n);
     if (COLS > 4u) { store4(c01[0], at + 4u, max(n, 4u) - 4u); }
-    c00 = up(c00, c10); c01 = up(c01, c11);
-    c10 = up(c10, c20); c11 = up(c11, c21);
-    c20 = up(c20, c30); c21 = up(c21, c31);
-    c30 = up(c30, c30); c31 = up(c31, c31);
+    if (COLS > 8u) {
+      store4(c02[0], at + 8u, max(n, 8u) - 8u);
+      store4(c03[0], at + 12u, max(n, 12u) - 12u);
+    }
+    c00 = up(c00, c10); c01 = up(c01, c11); c02 = up(c02, c12); c03 = up(c03, c13);
+    c10 = up(c10, c20); c11 = up(c11, c21); c12 = up(c12, c22); c13 = up(c13, c23);
+    c20 = up(c20, c30); c21 = up(c21, c31); c22 = up(c22, c32); c23 = up(c23, c33);
+    c30 = up(c30, c30); c31 = up(c31, c31); c32 = up(c32, c32); c33 = up(c33, c33);
   }
 }

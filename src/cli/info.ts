@@ -1,14 +1,14 @@
 import { Argument, type Command } from "commander";
 import type { Target } from "../gpu/dispatch";
 import { size } from "../graph/shape";
-import { specs } from "../nn/module";
 import { crossEntropy } from "../nn/losses";
+import { specs } from "../nn/module";
 import { countParameters } from "../nn/slabs";
 import { adam } from "../optim/optimizer";
+import type { Program } from "../schedule/executable";
 import { plan } from "../schedule/plan";
 import { parametersByPart } from "../train/loop";
 import { evaluation, trainStep } from "../train/programs";
-import type { Program } from "../schedule/executable";
 import {
   type AnyModel,
   buildModel,

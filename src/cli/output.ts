@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import type { JobEvent } from "./job";
 import { UsageError } from "./errors";
+import type { JobEvent } from "./job";
 
 /**
  * Where words and events go: words to stdout, or to stderr where `--json -` keeps stdout for the

@@ -23,6 +23,7 @@ export class Recorder {
   #steps: StepEvent[] = [];
   #evaluations: EvalEvent[] = [];
   #classes = 10;
+  #data = "mnist";
 
   constructor(
     readonly folder: string,
@@ -78,7 +79,8 @@ export class Recorder {
   /** Writes loss.svg and kernels.png. */
   async pictures(name: string, weights: Uint8Array | null): Promise<void> {
     if (this.#steps.length > 0) {
-      const curve = await lossCurve(`${name} on mnist`, this.#steps, this.#evaluations);
+      const title = `${name} on ${this.#data}`;
+      const curve = await lossCurve(title, this.#steps, this.#evaluations);
       await writeWhole(join(this.folder, "loss.svg"), curve);
     }
     if (!weights) return;
@@ -99,6 +101,7 @@ export class Recorder {
     const { preset, batch, lr, decay, floor, seed, model } = settings;
     const { options } = model as unknown as ModelSpec;
     if (typeof options.classes === "number") this.#classes = options.classes;
+    this.#data = data.source.replace(/ (from|downloaded) .*$/, "");
     const rate = decay === 1 ? lr : `${lr} × ${decay}/step to ${floor}`;
     const epochs = (steps * Number(batch)) / Number(data.train);
     this.output.say(

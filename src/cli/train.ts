@@ -19,9 +19,9 @@ import { UsageError } from "./errors";
 import { imageFiles } from "./job";
 import { type GlobalOptions, positiveInteger, positiveNumber } from "./options";
 import { count, Output, percent } from "./output";
+import { Recorder, runFiles } from "./recorder";
 import { makeRunFolder, removeIfEmpty, writeWhole } from "./run-folder";
 import { runJob } from "./runtimes";
-import { Recorder, runFiles } from "./recorder";
 import { describeStart } from "./summary";
 import type { TrainOutcome } from "./training-jobs";
 

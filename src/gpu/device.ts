@@ -126,27 +126,28 @@ export class Device {
     }
   }
 
-  /** Runs `work` inside validation and out-of-memory scopes. @throws GpuError naming `op`. */
+  /**
+   * Runs `work` inside validation and out-of-memory scopes and awaits what it returns. The scopes
+   * close before anything is awaited: they are one stack for everybody on the device.
+   * @throws GpuError naming `op`, DeviceLostError.
+   */
   async scoped<T>(op: string, work: () => T | Promise<T>): Promise<T> {
     this.gpu.pushErrorScope("out-of-memory");
     this.gpu.pushErrorScope("validation");
-    let result: T | undefined;
-    let failure: unknown;
-    let failed = false;
+    let outcome: { readonly value: T | Promise<T> } | { readonly failure: unknown };
     try {
-      result = await work();
-    } catch (error) {
-      failed = true;
-      failure = error;
+      outcome = { value: work() };
+    } catch (failure) {
+      outcome = { failure };
     }
     // A dying GPU process rejects the pop; the lost flag then tells the story.
-    const validation = await this.gpu.popErrorScope().catch(() => null);
-    const memory = await this.gpu.popErrorScope().catch(() => null);
+    const scopes = [this.gpu.popErrorScope(), this.gpu.popErrorScope()];
+    const errors = await Promise.all(scopes.map((scope) => scope.catch(() => null)));
+    const value = "value" in outcome ? await settle(outcome.value) : outcome;
     this.check(op);
-    const error = validation ?? memory;
-    if (error) throw toGpuError(error, op);
-    if (failed) throw failure;
-    return result as T;
+    for (const error of errors) if (error) throw toGpuError(error, op);
+    if ("failure" in value) throw named(value.failure, op);
+    return value.value;
   }
 
   /** Drops pipelines and listeners; destroys the GPUDevice only if it was made here. */
@@ -161,6 +162,21 @@ function toGpuError(error: GPUError, op: string): GpuError {
   const kind = error.constructor.name;
   if (kind === "GPUOutOfMemoryError") return new GpuError(op, "out-of-memory", error.message);
   return new GpuError(op, kind === "GPUInternalError" ? "internal" : "validation", error.message);
+}
+
+/** Waits for a value without throwing. */
+async function settle<T>(value: T | Promise<T>): Promise<{ value: T } | { failure: unknown }> {
+  try {
+    return { value: await value };
+  } catch (failure) {
+    return { failure };
+  }
+}
+
+/** A pipeline that does not compile rejects without a word of whose it is. */
+function named(failure: unknown, op: string): unknown {
+  const pipeline = failure instanceof Error && failure.name === "GPUPipelineError";
+  return pipeline ? new GpuError(op, "validation", failure.message) : failure;
 }
 
 function describe(info: GPUAdapterInfo): AdapterDescription {

@@ -37,6 +37,7 @@ export class PipelineCache {
     if (!pipeline) {
       pipeline = this.#compile(kernel, overrides);
       this.#pipelines.set(key, pipeline);
+      pipeline.catch(() => this.#pipelines.delete(key));
     }
     return pipeline;
   }
@@ -48,20 +49,17 @@ export class PipelineCache {
     this.#modules.clear();
   }
 
-  async #compile(
-    kernel: KernelSource,
-    overrides: Readonly<Record<string, number>>,
-  ): Promise<Pipeline> {
-    const { gpu } = this.#device;
+  #compile(kernel: KernelSource, overrides: Readonly<Record<string, number>>): Promise<Pipeline> {
+    const { gpu, counts } = this.#device;
     return this.#device.scoped(`kernel ${kernel.name}`, async () => {
       let module = this.#modules.get(kernel.code);
       if (!module) {
-        this.#device.counts.created++;
+        counts.created++;
         module = gpu.createShaderModule({ label: kernel.name, code: kernel.code });
         this.#modules.set(kernel.code, module);
       }
       const layout = this.#layout(kernel);
-      this.#device.counts.created++;
+      counts.created++;
       const pipeline = await gpu.createComputePipelineAsync({
         label: kernel.name,
         layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),

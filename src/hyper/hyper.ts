@@ -1,6 +1,7 @@
 import type { Tensor } from "../graph/node";
 import { equal, ShapeError, show } from "../graph/shape";
 import { edit, type Tree } from "../graph/tree";
+import { add } from "../ops/elementwise";
 import { l2Penalty } from "../nn/losses";
 import { type Context, type Module, type ParamSpec, specs, type Values } from "../nn/module";
 
@@ -74,12 +75,13 @@ export function hyper<P, S, I extends readonly Tensor[], O, G, J extends readonl
     apply: (context: Context, values, state, ...inputs) => {
       const { [branch]: own, ...direct } = values as Record<string, Tree<Tensor>>;
       const split = inputs as readonly Tensor[];
-      const made = generator.apply(
+      const generated = generator.apply(
         context,
         own as Values<G>,
         {} as Values<Readonly<Record<never, never>>>,
         ...(split.slice(0, conditions) as unknown as J),
-      ).outputs;
+      );
+      const made = generated.outputs;
       const filled = edit(
         direct,
         new Map(paths.map((path, k) => [path, check(made[k], path, wanted)])),
@@ -90,7 +92,13 @@ export function hyper<P, S, I extends readonly Tensor[], O, G, J extends readonl
         state,
         ...(split.slice(conditions) as unknown as I),
       );
-      return l2 ? { ...applied, penalty: l2Penalty(made, l2) } : applied;
+      // The generator's and the target's own penalties stand beside that on the generated values.
+      const penalties = [generated.penalty, applied.penalty, l2 ? l2Penalty(made, l2) : undefined];
+      const penalty = penalties.reduce(
+        (sum, x) => (sum && x ? add(sum, x) : (sum ?? x)),
+        undefined,
+      );
+      return penalty ? { ...applied, penalty } : applied;
     },
   };
 }

@@ -18,6 +18,9 @@ export interface ConvGeometry {
   readonly perSample: boolean;
 }
 
+/** A pair by axis: 0 for rows, 1 for columns. */
+export const pairs = (f: (axis: 0 | 1) => number): Pair => [f(0), f(1)];
+
 /** Rows times columns. */
 export const area = ([h, w]: Pair): number => h * w;
 

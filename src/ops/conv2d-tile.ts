@@ -183,7 +183,7 @@ export function addParts(
   parts: number,
   elements: number,
 ): Dispatch<Operand> {
-  const [x, y] = linearGrid(Math.ceil(elements / 64));
+  const [x, y] = linearGrid(elements / conv2dKernelGradientSum.overrides.WORKGROUP);
   return dispatch(conv2dKernelGradientSum, {
     bind: { partial, dkernel },
     uniforms: { parts, elements },

@@ -58,11 +58,27 @@ const TINY = 2 ** 19;
 // Multiply-adds from which the vector kernels gain more than packing an operand costs.
 const WORTH_PACKING = 2 ** 18;
 
+/** The largest block that pads an axis at most a third more than the best one does. */
+function fittingBlock<T extends number>(length: number, blocks: readonly T[]): T {
+  const padded = (block: number): number => ceilDiv(length, block) * block;
+  const least = Math.min(...blocks.map(padded));
+  return blocks.reduce((best, block) => (3 * padded(block) <= 4 * least ? block : best));
+}
+
 /**
  * Kernel by adapter class and shape.
  *
- * Software: register blocks as large as the matrix fills; "small" where a block would be mostly
- * empty. GPU: square workgroup tiles, smaller ones while there are fewer than two a core.
+ * Software: register blocks, the larger the better, but a block twice as large also takes twice as
+ * long to compile; "small" for what has no vectors or would leave a block mostly empty. GFLOP/s at
+ * 512³ and CPU milliseconds to compile, 2 cores shared with other work, best of many:
+ *
+ *   block     SwiftShader  compile   lavapipe   (naive, one output an invocation: 0.2 and 1.1)
+ *   16 × 16   4.6          870       20
+ *   16 × 8    3.9          470       19
+ *   8 × 8     2.9          250       17
+ *   4 × 4     2.0          100       8
+ *
+ * GPU: square workgroup tiles, smaller ones while there are fewer than two a core.
  */
 function choose({ m, n, k, transposeA, transposeB, ...g }: Gemm, target: Target): Kernel {
   const items = product(g.sizes);
@@ -71,8 +87,8 @@ function choose({ m, n, k, transposeA, transposeB, ...g }: Gemm, target: Target)
   const vectors = aligned || work >= WORTH_PACKING;
   if (target.adapter === "software") {
     if (vectors && Math.min(m, n) >= 4) {
-      const rows = m > 8 && work >= 2 ** 22 ? 16 : m > 4 ? 8 : 4;
-      const cols = n > 8 && work >= 2 ** 25 ? 16 : n > 4 ? 8 : 4;
+      const rows = work >= 2 ** 22 ? fittingBlock(m, [4, 8, 16]) : fittingBlock(m, [4, 8]);
+      const cols = work >= 2 ** 24 ? fittingBlock(n, [4, 8, 16]) : fittingBlock(n, [4, 8]);
       return { name: "register", rows, cols };
     }
     const rows = Math.min(4, m);

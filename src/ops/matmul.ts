@@ -1,12 +1,4 @@
-import {
-  apply1,
-  expectDType,
-  input,
-  type Node,
-  type Op,
-  output,
-  type Tensor,
-} from "../graph/node";
+import { apply1, expectDType, input, type Node, type Op, output, type Tensor } from "../graph/node";
 import {
   broadcast,
   broadcastStrides,

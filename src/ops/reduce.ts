@@ -82,7 +82,12 @@ function cutTerms(outer: number, inner: number, lanes: number, terms: number): C
   const perRun = Math.ceil(innerChunk / lanes);
   const outerChunk = Math.min(outer, MAX_TRIPS, Math.max(1, Math.floor(terms / perRun)));
   const innerChunks = Math.ceil(inner / innerChunk);
-  return { innerChunk, outerChunk, innerChunks, chunks: innerChunks * Math.ceil(outer / outerChunk) };
+  return {
+    innerChunk,
+    outerChunk,
+    innerChunks,
+    chunks: innerChunks * Math.ceil(outer / outerChunk),
+  };
 }
 
 // Terms up to which a software adapter takes one pass where 16 outputs or more keep it busy: the
@@ -103,7 +108,10 @@ function termsPerLane(
   if (onePass && target.adapter === "software") return terms;
   const most = TERMS[target.adapter];
   const wanted = Math.ceil(INVOCATIONS[target.adapter] / (outputs * lanes));
-  return Math.min(most, Math.max(FEWEST_TERMS[target.adapter], Math.ceil(terms / (lanes * wanted))));
+  return Math.min(
+    most,
+    Math.max(FEWEST_TERMS[target.adapter], Math.ceil(terms / (lanes * wanted))),
+  );
 }
 
 /** Invocations along a run: on GPUs neighbours should read neighbouring elements. */

@@ -1,5 +1,12 @@
 import type { Tensor } from "../graph/node";
-import { adamScalars, adamUpdate, clipByGlobalNorm, sgdUpdate } from "../ops/optimizer-updates";
+import {
+  adamScalars,
+  adamUpdate,
+  clipByGlobalNorm,
+  SCALARS,
+  sgdScalars,
+  sgdUpdate,
+} from "../ops/optimizer-updates";
 import type { Schedule } from "./schedule";
 
 /** How gradients are scaled down together: PyTorch's rule or TensorFlow's. */
@@ -32,9 +39,6 @@ export interface Optimizer {
   /** Every setting, for checkpoints and logs. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;
 }
-
-/** Length of the vector of per-step numbers. */
-export const SCALARS = 8;
 
 function padScalars(values: readonly number[]): Float32Array {
   const out = new Float32Array(SCALARS);
@@ -133,7 +137,7 @@ export function sgd(options: SgdOptions = {}): Optimizer {
   return {
     name: "sgd",
     moments: ["momentum"],
-    scalars: (t) => padScalars([rate(lr, t), t === 1 ? 1 : 0]),
+    scalars: (t) => padScalars(sgdScalars(rate(lr, t))),
     update: (p, g, [buf], scalars) => {
       const { norm, scale } = clipped(g, clip);
       const attrs = { momentum, nesterov, weightDecay };

@@ -5,9 +5,9 @@ import type { Pipeline } from "../gpu/pipelines";
 import { encode, type Profile, profile, type Recorded } from "../gpu/record";
 import type { Tensor } from "../graph/node";
 import { ShapeError, show, size } from "../graph/shape";
-import { dtypeOf, type HostArray, type Variable } from "../ops/sources";
+import { dtypeOf, type HostArray, type Variable, variableOp } from "../ops/sources";
 import { Memory } from "./memory";
-import { type Plan, plan } from "./plan";
+import { copy, type Plan, plan } from "./plan";
 import { hostArray, Variables } from "./variables";
 
 /** A computation as graph: what comes in, what goes out, what it leaves behind. */
@@ -76,8 +76,14 @@ export async function compile(
   options: CompileOptions = {},
 ): Promise<Executable> {
   device.check("compile");
-  const roots = [...Object.values(program.outputs), ...(program.updates?.values() ?? [])];
-  const planned = plan(roots, device.target);
+  const updates = new Map<Variable, Tensor>();
+  for (const [variable, value] of program.updates ?? []) {
+    // Updates are copied one after another: the value of another variable is taken before that.
+    const other = value.node.op === variableOp && value.node.attrs !== variable;
+    updates.set(variable, other ? copy(value) : value);
+  }
+  const staged = { ...program, updates };
+  const planned = plan([...Object.values(program.outputs), ...updates.values()], device.target);
   const pipelines = await Promise.all(
     planned.dispatches.map(({ dispatch }) =>
       device.pipelines.get(dispatch.kernel, dispatch.overrides),
@@ -87,7 +93,7 @@ export async function compile(
   let executable: Executable | undefined;
   try {
     return await device.scoped("compile", () => {
-      executable = new Executable(device, program, planned, pipelines, variables, options);
+      executable = new Executable(device, staged, planned, pipelines, variables, options);
       return executable;
     });
   } catch (error) {
@@ -125,9 +131,14 @@ export class Executable {
       .map(({ tensor }) => tensor)
       .filter((t) => plan.places.has(t));
     this.#memory = new Memory(device, plan, variables, feeds);
-    this.#recorded = this.#memory.bind(pipelines);
-    this.#updates = this.#planUpdates();
-    this.#results = this.#planResults();
+    try {
+      this.#recorded = this.#memory.bind(pipelines);
+      this.#updates = this.#planUpdates();
+      this.#results = this.#planResults();
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
     this.#createdAtCompile = device.counts.created;
   }
 
@@ -157,23 +168,26 @@ export class Executable {
     } catch (error) {
       return Promise.reject(error as Error);
     }
-    const started = this.#queue.then(() => this.#start(inputs));
     // The next run waits until this one is submitted, not until it is finished.
-    this.#queue = started.then(
-      () => undefined,
-      () => undefined,
-    );
-    return started.then((result) => result());
+    return this.#inTurn(() => this.#start(inputs)).then((result) => result());
   }
 
   /** One run, each dispatch timed by itself; slower than `run`. */
-  async profile(inputs: Readonly<Record<string, HostArray>> = {}): Promise<Profile[]> {
-    this.#checkInputs(inputs);
-    await this.#queue;
-    this.#upload(inputs);
-    const times = await profile(this.device, this.#recorded);
-    this.#finish();
-    return times;
+  profile(inputs: Readonly<Record<string, HostArray>> = {}): Promise<Profile[]> {
+    return this.#inTurn(async () => {
+      this.#checkInputs(inputs);
+      this.#upload(inputs);
+      const times = await profile(this.device, this.#recorded);
+      this.#finish();
+      return times;
+    });
+  }
+
+  /** Starts work when all that was asked for before has been submitted. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => undefined);
+    return done;
   }
 
   /** Frees all buffers, and the variables if they were made here. */

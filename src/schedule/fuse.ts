@@ -43,9 +43,15 @@ export function reachable(roots: readonly Tensor[]): Node[] {
 /**
  * Turns nodes into dispatches: elementwise nodes join the one chain that alone reads them, and a
  * chain on top of a matmul, convolution, … becomes that kernel's epilogue where at most two more
- * operands are read. In-place updates come last, after all readers of the old value.
+ * operands are read. In-place updates come last, after all readers of the old value. `copies` are
+ * units of the planner's own.
  */
-export function fuse(nodes: readonly Node[], roots: ReadonlySet<Tensor>, target: Target): Unit[] {
+export function fuse(
+  nodes: readonly Node[],
+  roots: ReadonlySet<Tensor>,
+  target: Target,
+  copies: readonly Unit[] = [],
+): Unit[] {
   const consumers = new Map<Tensor, Set<Node>>();
   for (const node of nodes) {
     for (const x of node.inputs) {
@@ -58,16 +64,46 @@ export function fuse(nodes: readonly Node[], roots: ReadonlySet<Tensor>, target:
   const groups = [...new Set(groupOf.values())];
   const { epilogues, absorbed } = attachEpilogues(groups, groupOf, roots, consumers, target);
 
+  const late = lateNodes(nodes, consumers);
   const units = groups.map(
     (group) => epilogues.get(group) ?? chainUnit(chainOf(group), group.result.node.id),
   );
   for (const node of nodes) {
     if (isElementwise(node) || absorbed.has(node)) continue;
     const dispatches = node.op.dispatch(node, target);
-    const at = node.op.inPlace ? node.id + AFTER_ALL : node.id;
-    if (dispatches.length > 0) units.push({ at, label: node.op.name, dispatches });
+    if (dispatches.length > 0) units.push({ at: node.id, label: node.op.name, dispatches });
   }
-  return units.sort((a, b) => a.at - b.at);
+  // A copy runs just before the pack that asks for it.
+  const place = ({ at }: Unit): number => (late.has(Math.ceil(at)) ? at + AFTER_ALL : at);
+  return [...units, ...copies].sort((a, b) => place(a) - place(b));
+}
+
+/**
+ * The ids of in-place updates and of all that follows from them: they run after everything else,
+ * which may read the old values.
+ * @throws Error where a value is read after it was overwritten.
+ */
+function lateNodes(
+  nodes: readonly Node[],
+  consumers: ReadonlyMap<Tensor, ReadonlySet<Node>>,
+): Set<number> {
+  const late = new Set<number>();
+  for (const node of nodes) {
+    if (node.op.inPlace || node.inputs.some((x) => late.has(x.node.id))) late.add(node.id);
+  }
+  for (const node of nodes) {
+    for (const k of node.op.inPlace ?? []) {
+      const old = node.inputs[k] as Tensor;
+      const reader = [...(consumers.get(old) ?? [])].find((r) => r !== node && late.has(r.id));
+      if (reader) {
+        throw new Error(
+          `hyperloom: ${node.op.name} overwrites its input ${k}, whose old value ${reader.op.name} ` +
+            "reads together with an updated one; compute from the old value alone, or from the new",
+        );
+      }
+    }
+  }
+  return late;
 }
 
 /**

@@ -70,6 +70,11 @@ const copyOp: Op<null> = {
   expression: (_, [x]) => x ?? "",
 };
 
+/** A value's copy in working memory. */
+export function copy(x: Tensor): Tensor {
+  return apply1(copyOp, null, x);
+}
+
 /** Flops that an adapter of the class does in the half second that one submit may take. */
 const FLOPS_PER_SUBMIT: Readonly<Record<Target["adapter"], number>> = {
   // Measured: about 2 GFLOP/s over the kernels of a step on a 2-core machine.
@@ -86,7 +91,7 @@ export function plan(roots: readonly Tensor[], target: Target): Plan {
   const rootSet = new Set(roots);
   const nodes = reachable(roots);
   const { claims, copies } = placePacks(nodes, rootSet);
-  const units = [...fuse(nodes, rootSet, target), ...copies].sort((a, b) => a.at - b.at);
+  const units = fuse(nodes, rootSet, target, copies);
   const dispatches = units.flatMap(({ label, dispatches }) =>
     dispatches.map((dispatch) => ({ label, dispatch })),
   );
@@ -145,9 +150,9 @@ function placePacks(
       const claim = { pack, offset: offsets[k] ?? 0 };
       if (alone && made && !r.node.op.alias && !r.node.op.inPlace) claims.set(r, claim);
       else {
-        const copy = apply1(copyOp, null, x);
-        claims.set(copy, claim);
-        copies.push(chainUnit({ inputs: [x], steps: [copy] }, pack.id - 0.5));
+        const copied = copy(x);
+        claims.set(copied, claim);
+        copies.push(chainUnit({ inputs: [x], steps: [copied] }, pack.id - 0.5));
       }
     }
   }

@@ -9,8 +9,8 @@ import { compile, type Executable } from "../schedule/executable";
 import { Variables } from "../schedule/variables";
 import {
   type Checkpoint,
-  checkData,
   type CheckpointMetadata,
+  checkData,
   checkTensors,
   fingerprint,
   restoreCheckpoint,
@@ -121,7 +121,7 @@ export async function evaluate(
   }
   await flight.land();
   if (done < set.count) return null;
-  return { loss: loss / done, error: 1 - correct / done, samples: done };
+  return { loss: loss / done, error: (done - correct) / done, samples: done };
 }
 
 // Reads on a lost device fail before the device says that it is lost.

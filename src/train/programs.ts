@@ -8,7 +8,8 @@ import { bindSlab, type ModuleSlabs, slabsOf } from "../nn/slabs";
 import { add } from "../ops/elementwise";
 import { placeholder, read, type Variable } from "../ops/sources";
 import { pack } from "../ops/views";
-import { type Optimizer, SCALARS } from "../optim/optimizer";
+import { SCALARS } from "../ops/optimizer-updates";
+import type { Optimizer } from "../optim/optimizer";
 import type { Program } from "../schedule/executable";
 import { gradient } from "../schedule/gradient";
 

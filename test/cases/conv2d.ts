@@ -73,7 +73,7 @@ function forward(g: Geometry, x: Nd, kernel: Nd): Nd {
   const shape = resultShape(g);
   const data = new Float64Array(size(shape));
   products(g, (j, i, k) => {
-    data[j]! += at(x, i) * at(kernel, k);
+    data[j] = (data[j] as number) + at(x, i) * at(kernel, k);
   });
   return { shape, data };
 }
@@ -81,7 +81,7 @@ function forward(g: Geometry, x: Nd, kernel: Nd): Nd {
 function inputGradient(g: Geometry, dy: Nd, kernel: Nd): Nd {
   const data = new Float64Array(size(g.x));
   products(g, (j, i, k) => {
-    data[i]! += at(dy, j) * at(kernel, k);
+    data[i] = (data[i] as number) + at(dy, j) * at(kernel, k);
   });
   return { shape: g.x, data };
 }
@@ -89,7 +89,7 @@ function inputGradient(g: Geometry, dy: Nd, kernel: Nd): Nd {
 function kernelGradient(g: Geometry, x: Nd, dy: Nd): Nd {
   const data = new Float64Array(size(g.kernel));
   products(g, (j, i, k) => {
-    data[k]! += at(x, i) * at(dy, j);
+    data[k] = (data[k] as number) + at(x, i) * at(dy, j);
   });
   return { shape: g.kernel, data };
 }

@@ -1,6 +1,6 @@
 import type { Tensor } from "../../src/graph/node";
 import { broadcast, broadcastStrides, type Shape, size, strides } from "../../src/graph/shape";
-import { matmul, type MatmulOptions } from "../../src/ops/matmul";
+import { type MatmulOptions, matmul } from "../../src/ops/matmul";
 import type { Nd, OpCase } from "./case";
 
 /** y[…, m, n] = Σ_k a[…, m, k] b[…, k, n], by four loops. */
@@ -93,6 +93,9 @@ export const matmulCases: readonly OpCase[] = [
   ...everyOrder(67, 53, 71, false),
   ...everyOrder(64, 64, 64, false),
   ...everyOrder(128, 36, 80, false),
+  // Enough work for blocks of 16 × 8 and of 16 × 16.
+  ...everyOrder(163, 164, 168, false),
+  ...everyOrder(257, 259, 263, false),
   ...everyOrder(33, 1031, 9, false),
   ...everyOrder(3, 2053, 5, false),
   matmulCase([1, 1], [1, 1]),

@@ -8,7 +8,7 @@ import { crossEntropy } from "../../src/nn/losses";
 import { add, exp, mul } from "../../src/ops/elementwise";
 import { matmul } from "../../src/ops/matmul";
 import { sum } from "../../src/ops/reduce";
-import { placeholder } from "../../src/ops/sources";
+import { placeholder, read, type Variable } from "../../src/ops/sources";
 import { adam } from "../../src/optim/optimizer";
 import { compile } from "../../src/schedule/executable";
 import { gradient } from "../../src/schedule/gradient";
@@ -94,6 +94,75 @@ describe("the execution contract, counted by a wrapped device", () => {
   });
 });
 
+describe("values that are overwritten", () => {
+  const bump: Op<null> = {
+    name: "bump",
+    shape: (_, x) => [x as Tensor],
+    gradient: notDifferentiable("it is an update"),
+    inPlace: [0],
+    dispatch: (node) => [
+      {
+        kernel: {
+          name: "bump",
+          code: `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+            @compute @workgroup_size(4) fn main(@builtin(local_invocation_index) i: u32) { x[i] += 1.0; }`,
+          entryPoint: "main",
+          bindings: [{ name: "x", binding: 0, access: "read_write", type: "array<f32>" }],
+          uniforms: null,
+          overrides: {},
+          workgroupSize: [4],
+        },
+        bind: { x: node.outputs[0] as Tensor },
+        uniforms: {},
+        overrides: {},
+        grid: [1, 1, 1],
+        flops: 4,
+      },
+    ],
+  };
+  const four = (name: string, value: number): Variable => ({
+    name,
+    shape: [4],
+    dtype: "f32",
+    initial: () => new Float32Array(4).fill(value),
+    entries: [],
+  });
+
+  test("readers of the old value run before the update, readers of the new one after it", async () => {
+    const device = await testDevice();
+    const p = four("p", 10);
+    const old = read(p);
+    const updated = apply1(bump, null, old);
+    const outputs = { after: mul(updated, 2), before: mul(old, 3) };
+    const run = await compile(device, { inputs: {}, outputs, updates: new Map([[p, updated]]) });
+    const got = await run.run();
+    run.dispose();
+    expect(got.before?.[0]).toBe(30);
+    expect(got.after?.[0]).toBe(22);
+    await expect(
+      compile(device, {
+        inputs: {},
+        outputs: { y: add(updated, old) },
+        updates: new Map([[p, updated]]),
+      }),
+    ).rejects.toThrow(/bump overwrites its input 0, whose old value add reads/);
+  });
+
+  test("two variables can change places", async () => {
+    const device = await testDevice();
+    const [a, b] = [four("a", 1), four("b", 2)];
+    const updates = new Map([
+      [a, read(b)],
+      [b, read(a)],
+    ]);
+    const run = await compile(device, { inputs: {}, outputs: {}, updates });
+    await run.run();
+    const values = await run.variables.read([a, b]);
+    run.dispose();
+    expect(values.map((v) => v[0])).toEqual([2, 1]);
+  });
+});
+
 describe("refusals, before any GPU work", () => {
   test("a plan beyond the device's limits names both numbers", async () => {
     const device = await testDevice();
@@ -117,6 +186,18 @@ describe("refusals, before any GPU work", () => {
       /byte budget \(maxBytes\) is 1000/,
     );
     expect(device.counts.buffers).toBe(0);
+  });
+
+  test("a budget that ends in the middle of compiling leaves nothing behind", async () => {
+    const real = await testDevice();
+    const x = placeholder("x", [1000]);
+    const program = { inputs: { x }, outputs: { y: add(x, 1) } };
+    for (const budget of [5000, 9000, 14_000]) {
+      const device = new Device(real.gpu, real.adapter, false, false, budget);
+      await expect(compile(device, program), `${budget}`).rejects.toThrow(/byte budget/);
+      expect(device.counts.buffers).toBe(0);
+      expect(device.counts.bytes).toBe(0);
+    }
   });
 
   test("inputs are checked by name, dtype and size", async () => {
@@ -175,6 +256,17 @@ describe("errors of the GPU", () => {
     const attempt = compile(device, { inputs: { x }, outputs: { y: apply1(broken, null, x) } });
     await expect(attempt).rejects.toThrow(/broken_kernel/);
     expect(device.counts.buffers).toBe(0);
+  });
+
+  test("of several shaders compiled together the broken one is named, and the others stand", async () => {
+    const real = await testDevice();
+    const device = useDevice(real.gpu);
+    const x = placeholder("x", [4]);
+    const outputs = { a: exp(x), b: apply1(broken, null, x), c: mul(x, 2) };
+    await expect(compile(device, { inputs: { x }, outputs })).rejects.toThrow(/broken_kernel/);
+    const run = await compile(device, { inputs: { x }, outputs: { a: exp(x), c: mul(x, 2) } });
+    expect((await run.run({ x: new Float32Array(4) })).a?.[0]).toBe(1);
+    run.dispose();
   });
 
   test("debug mode runs the same numbers under validation scopes", async () => {

@@ -27,7 +27,9 @@ for (const adapter of ["software", "gpu"] as const) {
         const data = draw(1, 2 * K);
         const got = await run.run({ x: data });
         run.dispose();
-        const rows = [0, 1].map((r) => data.subarray(r * K, (r + 1) * K).reduce((s, v) => s + v, 0));
+        const rows = [0, 1].map((r) =>
+          data.subarray(r * K, (r + 1) * K).reduce((s, v) => s + v, 0),
+        );
         expectClose(got.all as Float32Array, [(rows[0] ?? 0) + (rows[1] ?? 0)], 1e-5, "all");
         expectClose(got.rows as Float32Array, rows, 1e-5, "rows");
         expect(got.columns?.[K - 1]).toBeCloseTo((data[K - 1] ?? 0) + (data[2 * K - 1] ?? 0), 5);

@@ -6,7 +6,7 @@ import { crossEntropy } from "../../src/nn/losses";
 import { compile } from "../../src/schedule/executable";
 import { CheckpointError, readCheckpoint } from "../../src/train/checkpoint";
 import type { RunEvent, StepEvent } from "../../src/train/events";
-import { evaluate, NonFiniteLossError, train, type TrainOptions } from "../../src/train/loop";
+import { evaluate, NonFiniteLossError, type TrainOptions, train } from "../../src/train/loop";
 import { evaluation } from "../../src/train/programs";
 import { buildModel, modelSpec, type TrainSettings, trainSettings } from "../../src/train/tasks";
 import { testDevice } from "./check-case";
