@@ -3,7 +3,8 @@
 //   y[base[m] + s plane + o step[m] + r width + c] = sum over k of w[q, k] a[m, s, k] + b[q],
 //   q = (r outputs + o) width + c
 //
-// a: [tiles, slices, d], w: [height outputs width, d], b: [height outputs width]
+// a: [tiles, slices, d], w: [height outputs width, d], b: [height outputs width]; a_scalars and
+//   w_scalars are the same buffers for rows that are no vectors
 // tiles: for each tile m the place base and the step between its output channels in y, then the start
 //   and length of the padding behind its layer, which is set to zero
 //

@@ -3,7 +3,8 @@
 //   da[m, s, k] = sum over q of dy[base[m] + s plane + o step[m] + r width + c] w[q, k],
 //   q = (r outputs + o) width + c
 //
-// dy: the slab; w: [height outputs width, d]; da: [tiles, slices, d]; tiles: as in contraction.wgsl.
+// dy: the slab; w: [height outputs width, d], w_scalars the same buffer for rows that are no
+// vectors; da: [tiles, slices, d]; tiles: as in contraction.wgsl.
 //
 // One invocation makes ROWS slices of one tile x COLS elements along d: the block stays in one
 // tile, so that only its base and step are needed, and dy is read in place, without a gathered copy.

@@ -1,5 +1,5 @@
 // Adds up the partial gradients of contraction_gradient_w over its splits, both in one dispatch:
-// dw[e] = sum over s of dw_parts[s, e], db likewise. One invocation an element, fixed order.
+// dw[e] = sum over s of dw_parts[s, e], db of db_parts likewise. One invocation an element, fixed order.
 override WORKGROUP: u32 = 64u;
 
 struct Params {

@@ -3,7 +3,8 @@
 //   dw[q, k] = sum over tiles m and slices s of dy[base[m] + s plane + o step[m] + r width + c]
 //              a[m, s, k],   db[q] = sum of the same dy,   q = (r outputs + o) width + c
 //
-// dy: the slab; a: [tiles, slices, d]; tiles: as in contraction.wgsl
+// dy: the slab; a: [tiles, slices, d], a_scalars the same buffer for rows that are no vectors;
+// tiles: as in contraction.wgsl
 // dw: [splits, height outputs width, d]; db: [splits, height outputs width]; partial sums over
 //   blocks of `tiles_split` tiles when there are several splits
 //

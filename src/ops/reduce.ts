@@ -62,7 +62,7 @@ function alternation(shape: Shape, axes: readonly number[]): number[] {
 // Terms that one invocation adds up, at most about.
 const TERMS = { software: 512, gpu: 256 } as const;
 // Fewer terms take less time than a second pass, which is a dispatch of its own.
-const FEWEST_TERMS = { software: 256, gpu: 64 } as const;
+const FEWEST_TERMS = { software: 256, gpu: 128 } as const;
 // Invocations wanted before terms are shared among more of them.
 const INVOCATIONS = { software: 64, gpu: 32_768 } as const;
 // A loop beyond this many trips ends early on some adapters.

@@ -67,7 +67,8 @@ function gradientA(s: Sizes, dy: Nd, W: Nd): Nd {
   const data = new Float64Array(size(shape));
   places(s, (at, row, q) => {
     for (let k = 0; k < s.d; k++) {
-      data[row * s.d + k]! += (dy.data[at] as number) * (W.data[q * s.d + k] as number);
+      data[row * s.d + k] =
+        (data[row * s.d + k] as number) + (dy.data[at] as number) * (W.data[q * s.d + k] as number);
     }
   });
   return { shape, data };
@@ -78,8 +79,10 @@ function gradientW(s: Sizes, dy: Nd, a: Nd): readonly Nd[] {
   const [dW, dB] = [new Float64Array(size(weightShape(s))), new Float64Array(size(biasShape(s)))];
   places(s, (at, row, q) => {
     const v = dy.data[at] as number;
-    dB[q]! += v;
-    for (let k = 0; k < s.d; k++) dW[q * s.d + k]! += v * (a.data[row * s.d + k] as number);
+    dB[q] = (dB[q] as number) + v;
+    for (let k = 0; k < s.d; k++) {
+      dW[q * s.d + k] = (dW[q * s.d + k] as number) + v * (a.data[row * s.d + k] as number);
+    }
   });
   return [
     { shape: weightShape(s), data: dW },
