@@ -2,24 +2,25 @@
  * Trains the hyper-CNN on the generated digits, with the settings of `npm start`, and tells the page
  * about it. It is a worker, so the page answers at once whatever the GPU does.
  */
-import { batchSource } from "../src/data/batches";
-import { digitsSplit } from "../src/data/images";
 import {
-  adam,
   bake,
+  batchSource,
   compile,
   countParameters,
   crossEntropy,
   type Device,
+  digitsSplit,
+  evaluate,
   evaluation,
+  evaluationBatch,
   hyperCnn,
   kernelMatrix,
+  optimizer,
   requestDevice,
+  trainSettings,
   trainStep,
   Variables,
 } from "../src/index";
-import { evaluate, evaluationBatch } from "../src/train/loop";
-import { trainSettings } from "../src/train/tasks";
 
 /** What the page asks for: sizes (default: the preset's), and milliseconds between two pictures. */
 export interface Settings {
@@ -73,9 +74,10 @@ async function run({ period, train, test, ...flags }: Settings): Promise<void> {
   const net = hyperCnn({ nz: 4 });
   const choice = { model: "hyper-cnn", preset: "quick", flags } as const;
   const { adapter } = device.target;
-  const { steps, batch, lr, seed } = trainSettings(choice, adapter, train ?? 10000);
+  const settings = trainSettings(choice, adapter, train ?? 10000);
+  const { steps, batch, seed } = settings;
   const variables = new Variables(device, seed);
-  const program = trainStep(net, crossEntropy, adam({ lr }), { batch });
+  const program = trainStep(net, crossEntropy, optimizer(settings), { batch });
   const step = await compile(device, program, { variables });
   const picture = async (): Promise<number> => {
     const { data, shape } = (await bake(net, variables)).parameters.get("conv2.kernel") ?? {};

@@ -7,9 +7,11 @@ export { type DigitsOptions, generateDigits } from "./data/digits";
 export { DataFileError } from "./data/errors";
 export { readIdxImages, readIdxLabels } from "./data/idx";
 export * from "./data/images";
+export { fetchMnist, mnistNames, readMnist } from "./data/mnist";
 export { type Device, type DeviceOptions, requestDevice, useDevice } from "./gpu/device";
 export * from "./gpu/errors";
 export type { KernelSource } from "./gpu/kernel-source";
+export type { Profile } from "./gpu/record";
 export {
   apply,
   apply1,
@@ -41,8 +43,9 @@ export * from "./ops/matmul";
 export * from "./ops/pool";
 export * from "./ops/reduce";
 export * from "./ops/softmax-cross-entropy";
-export { constant, type HostArray, placeholder, type Variable } from "./ops/sources";
-export { reshape } from "./ops/views";
+export * from "./ops/optimizer-updates";
+export { constant, type HostArray, placeholder, read, type Variable } from "./ops/sources";
+export * from "./ops/views";
 export * from "./optim/optimizer";
 export * from "./optim/schedule";
 export {
@@ -59,3 +62,5 @@ export * from "./train/checkpoint";
 export * from "./train/events";
 export * from "./train/loop";
 export { evaluation, prediction, trainStep } from "./train/programs";
+export * from "./train/tasks";
+export { readSafetensors, writeSafetensors } from "./io/safetensors";

@@ -31,13 +31,22 @@ export async function runInChrome<K extends JobName>(
   const executablePath = asUsage(ensureBrowser);
   const { adapter, signal, onEvent } = options;
   const server = await serve(options);
-  const browser = await puppeteer.launch({
+  const launched = puppeteer.launch({
     executablePath,
     args: chromeFlags(adapter),
     // A software adapter may keep the page busy for minutes.
     protocolTimeout: 0,
-    // Ctrl-C asks the job to end; Chrome must live until it has.
+    // A signal asks the job to end; Chrome must live until it has.
     handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
+  });
+  const browser = await launched.catch((error: Error) => {
+    server.close();
+    const [reason] = error.message.split("\n");
+    throw new UsageError(
+      `${executablePath} does not start (${reason}); name another by CHROME_BIN`,
+    );
   });
   try {
     const page = await browser.newPage();
@@ -64,6 +73,7 @@ export async function runInChrome<K extends JobName>(
       },
     };
     const answer = page.evaluate((work) => window.hyperloomRun(work as PageJob), job as object);
+    if (signal.aborted) abort();
     const result = (await Promise.race([answer, failed])) as PageAnswer;
     signal.removeEventListener("abort", abort);
     if ("result" in result) return result.result as JobResult<K>;

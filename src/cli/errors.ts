@@ -22,6 +22,7 @@ const INPUT_ERRORS = new Set([
   "SafetensorsError",
   "DataFileError",
   "NoDeviceError",
+  "LimitError",
 ]);
 
 /** The exit status for an error: 2 for what the user gave, 1 for what went wrong here. */

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { UsageError } from "./errors";
 import type { JobEvent } from "./job";
 
@@ -10,12 +10,14 @@ export class Output {
   /** The stream of words and progress. */
   readonly stream: NodeJS.WriteStream;
   readonly #json: number | "stdout" | null;
+  // What the file held before stays until there is something to say.
+  #begun = false;
 
   /** @throws UsageError where the file for the events cannot be written. */
   constructor(json?: string) {
     this.stream = json === "-" ? process.stderr : process.stdout;
     try {
-      this.#json = json === undefined ? null : json === "-" ? "stdout" : openSync(json, "w");
+      this.#json = json === undefined ? null : json === "-" ? "stdout" : openSync(json, "a");
     } catch (error) {
       throw new UsageError(`--json ${json} cannot be written (${(error as Error).message})`);
     }
@@ -34,7 +36,11 @@ export class Output {
     if (event.event === "evaluating") return;
     const line = `${JSON.stringify(event)}\n`;
     if (this.#json === "stdout") process.stdout.write(line);
-    else if (this.#json !== null) writeSync(this.#json, line);
+    else if (this.#json !== null) {
+      if (!this.#begun) ftruncateSync(this.#json);
+      this.#begun = true;
+      writeSync(this.#json, line);
+    }
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmdirSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readdirSync, rmdirSync, statSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UsageError } from "./errors";
@@ -28,6 +28,11 @@ export function makeRunFolder(given: string | undefined, name: string): string {
   const folder = given ?? "runs";
   if (!statSync(folder).isDirectory())
     throw new UsageError(`--out ${folder} is a file, not a folder`);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw unwritable(folder, error);
+  }
   if (given && readdirSync(folder).length === 0) return folder;
   throw new UsageError(
     `the output folder ${folder} is not empty; nothing is ever overwritten, give another one`,
@@ -35,7 +40,9 @@ export function makeRunFolder(given: string | undefined, name: string): string {
 }
 
 function unwritable(folder: string, error: unknown): UsageError {
-  return new UsageError(`the output folder ${folder} cannot be made (${(error as Error).message})`);
+  return new UsageError(
+    `the output folder ${folder} cannot be written to (${(error as Error).message})`,
+  );
 }
 
 /** Takes a run's folder away again where nothing was put into it. */

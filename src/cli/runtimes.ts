@@ -50,9 +50,9 @@ export async function runJob<K extends JobName>(
   if (runtime !== "chrome") {
     const found = await processGpu(adapter, runtime === "node");
     if (found) return runHere(name, spec, resolved, found);
-    if (runtime === "node") {
+    if (runtime !== "auto") {
       throw new UsageError(
-        `Node finds no ${adapter === "auto" ? "" : `${adapter} `}adapter; type: npx hyperloom doctor`,
+        `${runtime === "node" ? "Node" : "Deno"} finds no ${adapter === "auto" ? "" : `${adapter} `}adapter; type: npx hyperloom doctor`,
       );
     }
   }
