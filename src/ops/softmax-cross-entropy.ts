@@ -20,8 +20,8 @@ import {
 import { equal, ShapeError, show, size, type TensorType } from "../graph/shape";
 import { fillOp } from "./elementwise";
 
-/** Trips that a loop of a shader may take; a row is one loop. */
-const MAX_CLASSES = 32_768;
+/** An invocation runs three times over a row, and one adapter ends its loops after 65,535 trips in all. */
+const MAX_CLASSES = 16_384;
 const WORKGROUP = 64;
 
 function expectClasses(op: string, classes: number): void {
@@ -262,7 +262,7 @@ export const softmaxGradientOp: Op<SoftmaxAttrs> = {
 };
 
 /**
- * exp(x) / sum of exp(x) over the last axis, at most 32,768 long. A row with NaN, or whose maximum
+ * exp(x) / sum of exp(x) over the last axis, at most 16,384 long. A row with NaN, or whose maximum
  * is infinite, is NaN.
  */
 export function softmax(x: Tensor): Tensor {
@@ -280,7 +280,7 @@ export function logSoftmax(x: Tensor): Tensor {
  * maximum of the row is at the label, else 0; both [B]. A row of weight 0 counts for nothing; NaN
  * or +infinity among the logits or a label outside 0..V-1 gives NaN. Weights get no gradient and
  * `correct` has none.
- * @throws ShapeError where B or a dtype disagrees or V exceeds 32,768.
+ * @throws ShapeError where B or a dtype disagrees or V exceeds 16,384.
  */
 export function softmaxCrossEntropy(
   logits: Tensor,
@@ -295,7 +295,7 @@ export function softmaxCrossEntropy(
  * The same over a batch, each a scalar: `loss` = sum of loss_b / sum of weight_b (0 where all
  * weights are 0), `correct` = sum of correct_b, and `total` = sum of weight_b. One dispatch up to
  * 16,384 logits, two beyond; one for the gradient.
- * @throws ShapeError where B or a dtype disagrees or V exceeds 32,768.
+ * @throws ShapeError where B or a dtype disagrees or V exceeds 16,384.
  */
 export function meanSoftmaxCrossEntropy(
   logits: Tensor,

@@ -4,6 +4,7 @@ import { mul } from "../../src/ops/elementwise";
 import { matmul } from "../../src/ops/matmul";
 import { sum } from "../../src/ops/reduce";
 import { gather } from "../../src/ops/gather";
+import { meanSoftmaxCrossEntropy, softmax } from "../../src/ops/softmax-cross-entropy";
 import { placeholder } from "../../src/ops/sources";
 import { compile } from "../../src/schedule/executable";
 import { gradient } from "../../src/schedule/gradient";
@@ -55,6 +56,35 @@ for (const adapter of ["software", "gpu"] as const) {
         expectClose(got.y as Float32Array, want, 1e-5, "y");
       });
     }
+
+    test("softmax and cross-entropy over 16,384 classes", async () => {
+      const device = await deviceAs(adapter);
+      const V = 16_384;
+      const logits = placeholder("logits", [2, V]);
+      const labels = placeholder("labels", [2], "u32");
+      const weight = placeholder("weight", [2]);
+      const { loss } = meanSoftmaxCrossEntropy(logits, labels, weight);
+      const [dlogits] = gradient(loss, [logits]);
+      const y = softmax(logits);
+      const outputs = { loss, y, dlogits: dlogits as typeof logits };
+      const run = await compile(device, { inputs: { logits, labels, weight }, outputs });
+      const x = draw(5, 2 * V);
+      const at = Uint32Array.of(V - 1, 7);
+      const got = await run.run({ logits: x, labels: at, weight: Float32Array.of(1, 1) });
+      run.dispose();
+      const want = new Float64Array(2 * V);
+      let mean = 0;
+      for (const r of [0, 1]) {
+        const row = x.subarray(r * V, (r + 1) * V);
+        const total = row.reduce((s, v) => s + Math.exp(v), 0);
+        for (const [k, v] of row.entries()) want[r * V + k] = Math.exp(v) / total;
+        mean -= Math.log(want[r * V + (at[r] as number)] as number) / 2;
+      }
+      expectClose(got.loss as Float32Array, [mean], 1e-5, "loss");
+      expectClose(got.y as Float32Array, want, 2e-5, "softmax");
+      const d = want.map((p, i) => (p - Number(i % V === at[Math.floor(i / V)])) / 2);
+      expectClose(got.dlogits as Float32Array, d, 1e-5, "dlogits");
+    });
 
     test("gradient of an embedding looked up 70,000 times", async () => {
       const device = await deviceAs(adapter);
