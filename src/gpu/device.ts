@@ -140,10 +140,12 @@ export class Device {
     } catch (failure) {
       outcome = { failure };
     }
+    // Looked after from here on: it may reject while the scopes are awaited.
+    const settled = "value" in outcome ? settle(outcome.value) : outcome;
     // A dying GPU process rejects the pop; the lost flag then tells the story.
     const scopes = [this.gpu.popErrorScope(), this.gpu.popErrorScope()];
     const errors = await Promise.all(scopes.map((scope) => scope.catch(() => null)));
-    const value = "value" in outcome ? await settle(outcome.value) : outcome;
+    const value = await settled;
     this.check(op);
     for (const error of errors) if (error) throw toGpuError(error, op);
     if ("failure" in value) throw named(value.failure, op);

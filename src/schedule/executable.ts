@@ -107,6 +107,7 @@ export async function compile(
 export class Executable {
   readonly #ownsVariables: boolean;
   readonly #memory: Memory;
+  readonly #feeds: NonNullable<Program["feeds"]>;
   readonly #recorded: readonly Recorded[];
   readonly #updates: readonly Copy[];
   readonly #results: readonly Copy[];
@@ -127,9 +128,9 @@ export class Executable {
     private readonly options: CompileOptions,
   ) {
     this.#ownsVariables = options.variables === undefined;
-    const feeds = (program.feeds ?? [])
-      .map(({ tensor }) => tensor)
-      .filter((t) => plan.places.has(t));
+    // Not every program uses every number that its steps could have.
+    this.#feeds = (program.feeds ?? []).filter(({ tensor }) => plan.places.has(tensor));
+    const feeds = this.#feeds.map(({ tensor }) => tensor);
     this.#memory = new Memory(device, plan, variables, feeds);
     try {
       this.#recorded = this.#memory.bind(pipelines);
@@ -265,8 +266,9 @@ export class Executable {
       this.#memory.write(tensor, inputs[name] as HostArray);
     }
     const { step, seed } = this.variables;
-    const fed = (this.program.feeds ?? []).filter(({ tensor }) => this.#memory.has(tensor));
-    this.#memory.feed(new Map(fed.map(({ tensor, values }) => [tensor, values(step + 1, seed)])));
+    this.#memory.feed(
+      new Map(this.#feeds.map(({ tensor, values }) => [tensor, values(step + 1, seed)])),
+    );
     if (this.options.poison) this.#memory.poison();
   }
 

@@ -341,7 +341,10 @@ export async function loadModel(
   const [input, output] = [program.inputs.x, program.outputs.y].map(
     (t) => size(t?.shape ?? []) / batch,
   );
-  const executable = await compile(device, program, { variables });
+  const executable = await compile(device, program, { variables }).catch((error: unknown) => {
+    variables.dispose();
+    throw error;
+  });
   restoreCheckpoint(checkpoint, variables, wanted);
   const predict = async (x: Float32Array): Promise<Float32Array> => {
     const [inputs, outputs] = [input ?? 1, output ?? 1];
