@@ -54,6 +54,24 @@ export interface Op<A = unknown> {
    * `fn epilogue(x: f32, i: u32) -> f32` (i = flat index in the output), declared as identity.
    */
   readonly epilogue?: boolean;
+  /**
+   * The op for T time steps at once: inputs marked `stacked` have a leading axis T, and so have all
+   * outputs. Ops that have it can leave the loop of a scan; null where these inputs cannot. Ops with
+   * an `expression` and reshapes need none.
+   */
+  overTime?(
+    attrs: A,
+    inputs: readonly Tensor[],
+    stacked: readonly boolean[],
+    T: number,
+  ): readonly Tensor[] | null;
+  /** The sum over T of output 0 of `overTime`, made without stacking it: one GEMM over T·B. */
+  sumOverTime?(
+    attrs: A,
+    inputs: readonly Tensor[],
+    stacked: readonly boolean[],
+    T: number,
+  ): Tensor | null;
   /** How outputs share the buffer of an input without a dispatch; see `views.ts` in ops. */
   readonly alias?: Alias;
   /** Output k is written over input `inPlace[k]`, whose old value is gone afterwards. */
