@@ -11,7 +11,8 @@ import {
 } from "../src/graph/node";
 import { size, type TensorType } from "../src/graph/shape";
 import type { HostArray } from "../src/ops/sources";
-import { type Plan, plan, type Storage } from "../src/schedule/plan";
+import type { Storage } from "../src/schedule/places";
+import { type Plan, plan } from "../src/schedule/plan";
 import { hostArray } from "../src/schedule/variables";
 
 /** An op without a gradient made of a shader of the bench's own, so that it is planned like others. */

@@ -3,7 +3,7 @@ import { type Shape, size } from "../graph/shape";
 import type { Tree } from "../graph/tree";
 import { type ParamSpec, specs } from "../nn/module";
 import type { Variable } from "../ops/sources";
-import { reachable } from "../schedule/fuse";
+import { reachable } from "../graph/substitute";
 import { prediction } from "../train/programs";
 import { type AnyModel, isHyper } from "../train/tasks";
 

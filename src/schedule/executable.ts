@@ -7,7 +7,8 @@ import type { Tensor } from "../graph/node";
 import { ShapeError, show, size } from "../graph/shape";
 import { dtypeOf, type HostArray, type Variable, variableOp } from "../ops/sources";
 import { Memory } from "./memory";
-import { copy, type Plan, plan } from "./plan";
+import { copy } from "./places";
+import { type Plan, plan } from "./plan";
 import { hostArray, Variables } from "./variables";
 
 /** A computation as graph: what comes in, what goes out, what it leaves behind. */
@@ -146,7 +147,7 @@ export class Executable {
   get stats(): ExecutableStats {
     const submits = this.plan.cuts.length;
     return {
-      dispatches: this.plan.dispatches.length,
+      dispatches: this.#recorded.length,
       passes: submits,
       submits,
       bytesPlanned: this.plan.bytes,

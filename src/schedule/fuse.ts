@@ -2,6 +2,7 @@ import { type Dispatch, linearGrid, type Target } from "../gpu/dispatch";
 import type { Node, Operand, Tensor } from "../graph/node";
 import { equal, size } from "../graph/shape";
 import { type Chain, elementwiseKernel, hasEpilogue, withEpilogue } from "./elementwise-kernel";
+import { scanOp } from "./loop";
 
 /** What runs for one node, or for one chain of elementwise nodes. */
 export interface Unit {
@@ -9,6 +10,8 @@ export interface Unit {
   readonly at: number;
   readonly label: string;
   readonly dispatches: readonly Dispatch<Operand>[];
+  /** A loop in place of dispatches. */
+  readonly scan?: Node;
 }
 
 // An adapter gives 8 storage bindings at least; one is the output.
@@ -27,18 +30,6 @@ const only = (node: Node): Tensor => node.outputs[0] as Tensor;
 const isElementwise = (node: Node): boolean => node.op.expression !== undefined;
 /** A number that chains take as text. */
 export const isLiteral = (node: Node): boolean => isElementwise(node) && node.inputs.length === 0;
-
-/** The nodes that `roots` need, in topological order. */
-export function reachable(roots: readonly Tensor[]): Node[] {
-  const seen = new Set<Node>();
-  const stack = roots.map((t) => t.node);
-  for (let node = stack.pop(); node; node = stack.pop()) {
-    if (seen.has(node)) continue;
-    seen.add(node);
-    for (const x of node.inputs) stack.push(x.node);
-  }
-  return [...seen].sort((a, b) => a.id - b.id);
-}
 
 /**
  * Turns nodes into dispatches: elementwise nodes join the one chain that alone reads them, and a
@@ -65,11 +56,15 @@ export function fuse(
   const { epilogues, absorbed } = attachEpilogues(groups, groupOf, roots, consumers, target);
 
   const late = lateNodes(nodes, consumers);
-  const units = groups.map(
+  const units: Unit[] = groups.map(
     (group) => epilogues.get(group) ?? chainUnit(chainOf(group), group.result.node.id),
   );
   for (const node of nodes) {
     if (isElementwise(node) || absorbed.has(node)) continue;
+    if (node.op === scanOp) {
+      units.push({ at: node.id, label: node.op.name, dispatches: [], scan: node });
+      continue;
+    }
     const dispatches = node.op.dispatch(node, target);
     if (dispatches.length > 0) units.push({ at: node.id, label: node.op.name, dispatches });
   }

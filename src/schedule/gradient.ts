@@ -20,47 +20,60 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
         "reduce it with sum() or mean()",
     );
   }
-  const nodes = between(wrt, loss);
-  const arrived = new Map<Tensor, Tensor>([[loss, fill(1, loss.shape)]]);
+  return pullBack([loss], [fill(1, loss.shape)], wrt).map((dx, k) => {
+    const x = wrt[k] as Tensor;
+    return dx ?? fill(0, x.shape);
+  });
+}
+
+/**
+ * The general form of `gradient`: Σ_k <cotangents[k], ∂outputs[k]/∂x> for each x of `wrt`.
+ * @param cotangents one for each output, of its shape
+ * @returns null where no gradient flows
+ */
+export function pullBack(
+  outputs: readonly Tensor[],
+  cotangents: readonly Tensor[],
+  wrt: readonly Tensor[],
+): (Tensor | null)[] {
+  const wanted = new Set(wrt);
+  const nodes = between(wanted, outputs);
+  const arrived = new Map<Tensor, Tensor>();
   const arrive = (x: Tensor, dx: Tensor): void => {
     const fitted = equal(dx.shape, x.shape) ? dx : sumTo(dx, x.shape);
     const before = arrived.get(x);
     arrived.set(x, before ? add(before, fitted) : fitted);
   };
+  for (const [k, y] of outputs.entries()) arrive(y, cotangents[k] as Tensor);
   for (const node of nodes) {
     const dy = node.outputs.map((y) => arrived.get(y) ?? null);
     if (dy.every((d) => d === null)) continue;
     const dx = node.op.gradient(node, dy);
     for (const [i, x] of node.inputs.entries()) {
       const d = dx[i];
-      if (d && (nodes.has(x.node) || wrt.includes(x))) arrive(x, d);
+      if (d && (nodes.has(x.node) || wanted.has(x))) arrive(x, d);
     }
   }
-  return wrt.map((x) => arrived.get(x) ?? fill(0, x.shape));
+  return wrt.map((x) => arrived.get(x) ?? null);
 }
 
-/** The nodes on a path from `wrt` to `loss`, latest first. */
-function between(wrt: readonly Tensor[], loss: Tensor): Set<Node> {
+/** The nodes on a path from `wrt` to one of the outputs, latest first. */
+function between(wrt: ReadonlySet<Tensor>, outputs: readonly Tensor[]): Set<Node> {
   const memo = new Map<Node, boolean>();
-  const depends = (root: Node): boolean => {
-    // Iterative, since a deep graph would overflow the stack.
-    const stack = [root];
-    while (stack.length > 0) {
-      const node = stack[stack.length - 1] as Node;
-      const pending = memo.has(node) ? [] : node.inputs.filter((x) => !memo.has(x.node));
-      if (pending.length > 0) {
-        stack.push(...pending.map((x) => x.node));
-        continue;
-      }
-      stack.pop();
-      memo.set(
-        node,
-        node.inputs.some((x) => wrt.includes(x) || memo.get(x.node) === true),
-      );
+  // Iterative, since a deep graph would overflow the stack.
+  const stack = outputs.map((y) => y.node);
+  for (let node = stack[stack.length - 1]; node; node = stack[stack.length - 1]) {
+    const pending = memo.has(node) ? [] : node.inputs.filter((x) => !memo.has(x.node));
+    if (pending.length > 0) {
+      stack.push(...pending.map((x) => x.node));
+      continue;
     }
-    return memo.get(root) === true;
-  };
-  depends(loss.node);
+    stack.pop();
+    memo.set(
+      node,
+      node.inputs.some((x) => wrt.has(x) || memo.get(x.node) === true),
+    );
+  }
   const nodes = [...memo].filter(([, yes]) => yes).map(([node]) => node);
   return new Set(nodes.sort((a, b) => b.id - a.id));
 }

@@ -5,7 +5,8 @@ import type { Recorded } from "../gpu/record";
 import type { Operand, Tensor } from "../graph/node";
 import { size } from "../graph/shape";
 import type { HostArray } from "../ops/sources";
-import type { Plan, Storage } from "./plan";
+import { type Iterations, offsetAt, type Place, type Storage } from "./places";
+import { type Plan, replay } from "./plan";
 import type { Variables } from "./variables";
 
 // WebGPU's alignment of uniform and storage offsets.
@@ -14,6 +15,8 @@ const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNM
 
 // TypeScript's view of a typed array over an ArrayBuffer, which writeBuffer asks for.
 type Bytes = Float32Array<ArrayBuffer>;
+
+const NOWHERE: Iterations = new Map();
 
 /** The buffers of one plan on one device, and where in them each value lies. */
 export class Memory {
@@ -73,18 +76,21 @@ export class Memory {
     return place !== undefined && this.#buffers.has(place.storage);
   }
 
-  /** Where a value lies, in bytes; `size` is the value's own. */
-  range(operand: Operand): BufferRange {
-    const { storage, offset } = this.#place(operand);
+  /** Where a value lies, in bytes, at some iterations of the loops; `size` is the value's own. */
+  range(operand: Operand, at: Iterations = NOWHERE): BufferRange {
+    const place = this.#place(operand);
     const elements = "scratch" in operand ? operand.elements : size(operand.shape);
     return {
-      buffer: this.#buffers.get(storage) as GPUBuffer,
-      offset: 4 * offset + (this.#feedOffsets.get(storage) ?? 0),
+      buffer: this.#buffers.get(place.storage) as GPUBuffer,
+      offset: 4 * offsetAt(place, at) + (this.#feedOffsets.get(place.storage) ?? 0),
       size: 4 * elements,
     };
   }
 
-  /** Gives every dispatch its bind group; all their uniforms lie in one buffer, written here. */
+  /**
+   * All dispatches in the order of a run, loops unrolled, each with its bind group; one that moves
+   * with no loop has one for all iterations. All their uniforms lie in one buffer, written here.
+   */
   bind(pipelines: readonly Pipeline[]): Recorded[] {
     let total = 0;
     const packed = this.#plan.dispatches.map(({ dispatch: d }) => {
@@ -94,21 +100,34 @@ export class Memory {
       return { bytes, offset };
     });
     const uniforms = total > 0 ? this.#uniforms(total, packed) : null;
-    return this.#plan.dispatches.map(({ label, dispatch: { kernel, bind, grid, flops } }, i) => {
-      const { pipeline, layout } = pipelines[i] as Pipeline;
-      const entries: GPUBindGroupEntry[] = kernel.bindings.map(({ name, binding }) => {
-        const range = this.range(bind[name] as Operand);
-        return { binding, resource: { ...range, size: padded(range.size) } };
-      });
-      if (kernel.uniforms && uniforms) {
-        const { bytes, offset } = packed[i] as (typeof packed)[number];
-        const resource = { buffer: uniforms, offset, size: bytes.length };
-        entries.push({ binding: kernel.uniforms.binding, resource });
+    const groups = this.#plan.dispatches.map(() => new Map<string, Recorded>());
+    const recorded: Recorded[] = [];
+    replay(this.#plan.dispatches, (i, at) => {
+      const { label, dispatch } = this.#plan.dispatches[i] as Plan["dispatches"][number];
+      const { kernel, bind, grid, flops } = dispatch;
+      const ranges = kernel.bindings.map(({ name }) => this.range(bind[name] as Operand, at));
+      const known = groups[i] as Map<string, Recorded>;
+      const key = ranges.map(({ offset }) => offset).join();
+      let made = known.get(key);
+      if (!made) {
+        const { pipeline, layout } = pipelines[i] as Pipeline;
+        const entries: GPUBindGroupEntry[] = kernel.bindings.map(({ binding }, k) => {
+          const range = ranges[k] as BufferRange;
+          return { binding, resource: { ...range, size: padded(range.size) } };
+        });
+        if (kernel.uniforms && uniforms) {
+          const { bytes, offset } = packed[i] as (typeof packed)[number];
+          const resource = { buffer: uniforms, offset, size: bytes.length };
+          entries.push({ binding: kernel.uniforms.binding, resource });
+        }
+        this.#device.counts.created++;
+        const bindGroup = this.#device.gpu.createBindGroup({ label, layout, entries });
+        made = { label, kernel: kernel.name, pipeline, bindGroup, grid, flops };
+        known.set(key, made);
       }
-      this.#device.counts.created++;
-      const bindGroup = this.#device.gpu.createBindGroup({ label, layout, entries });
-      return { label, kernel: kernel.name, pipeline, bindGroup, grid, flops };
+      recorded.push(made);
     });
+    return recorded;
   }
 
   /** Writes an input, if the plan uses it. */
@@ -167,7 +186,7 @@ export class Memory {
     return buffer;
   }
 
-  #place(operand: Operand) {
+  #place(operand: Operand): Place {
     const place = this.#plan.places.get(operand);
     if (!place) throw new Error("internal: an operand has no place");
     return place;

@@ -1,54 +1,39 @@
-import { LimitError } from "../gpu/errors";
 import type { Dispatch, Target } from "../gpu/dispatch";
-import { padded } from "../gpu/buffers";
-import {
-  apply1,
-  type Node,
-  notDifferentiable,
-  type Op,
-  type Operand,
-  type Tensor,
-} from "../graph/node";
+import { LimitError } from "../gpu/errors";
+import type { KernelSource } from "../gpu/kernel-source";
+import type { Node, Operand, Tensor } from "../graph/node";
 import { size } from "../graph/shape";
-import { fillOp } from "../ops/elementwise";
+import { reachable } from "../graph/substitute";
+import type { Variable } from "../ops/sources";
+import { fuse, type Unit } from "./fuse";
+import { type ScanAttrs, scanOp } from "./loop";
 import {
-  placeholderOp,
-  variableOp,
-  constantOp,
-  type HostArray,
-  type Variable,
-} from "../ops/sources";
-import type { SlabLayout } from "../ops/views";
-import { chainUnit, fuse, isLiteral, reachable, type Unit } from "./fuse";
+  type Claims,
+  claimPacks,
+  claimRoot,
+  copy,
+  copyUnit,
+  type Frame,
+  type Iterations,
+  offsetAt,
+  type Place,
+  placeNode,
+  slot,
+  type Storage,
+} from "./places";
+import { type PlannedLoop, planLoop } from "./plan-loop";
 
-/** A run of bytes that some values occupy for part of a step, or for good. */
-export interface Storage {
-  readonly bytes: number;
-  /** What fills it: the planner's own, or a source. */
-  readonly kind: "slot" | "placeholder" | "variable" | "constant";
-  readonly variable?: Variable;
-  readonly placeholder?: string;
-  readonly data?: HostArray;
-  /** A constant that is one number throughout. */
-  readonly fill?: number;
-  /** Never shared with another value: slabs, whose padding must stay zero. */
-  readonly dedicated?: boolean;
-  /** First and last dispatch that touches it. */
-  first: number;
-  last: number;
-}
-
-/** Where a value lies. */
-export interface Place {
-  readonly storage: Storage;
-  /** In elements. */
-  readonly offset: number;
+/** A dispatch of a plan, and the loops that it is in, outermost first. */
+export interface Scheduled {
+  readonly label: string;
+  readonly dispatch: Dispatch<Operand>;
+  readonly loops: readonly Frame[];
 }
 
 /** A step as flat data: what runs in which order, and where everything lies. */
 export interface Plan {
-  readonly units: readonly Unit[];
-  readonly dispatches: readonly { readonly label: string; readonly dispatch: Dispatch<Operand> }[];
+  /** Each once; see `replay` for the order with loops. */
+  readonly dispatches: readonly Scheduled[];
   readonly places: ReadonlyMap<Operand, Place>;
   readonly storages: readonly Storage[];
   /** Planned storages by the buffer that they share. */
@@ -57,22 +42,8 @@ export interface Plan {
   readonly bytes: number;
   /** Largest number of bytes alive at one time in the slots. */
   readonly peakBytes: number;
-  /** Index after the last dispatch of each submit. */
+  /** Index, among the dispatches as replayed, after the last one of each submit. */
   readonly cuts: readonly number[];
-}
-
-/** A value copied as it is: how a value gets into a slab when its producer cannot write there. */
-const copyOp: Op<null> = {
-  name: "copy",
-  shape: (_, x) => [x as Tensor],
-  dispatch: () => [],
-  gradient: notDifferentiable("it exists in plans only"),
-  expression: (_, [x]) => x ?? "",
-};
-
-/** A value's copy in working memory. */
-export function copy(x: Tensor): Tensor {
-  return apply1(copyOp, null, x);
 }
 
 /** Flops that an adapter of the class does in the half second that one submit may take. */
@@ -88,25 +59,19 @@ const FLOPS_PER_SUBMIT: Readonly<Record<Target["adapter"], number>> = {
  * @throws LimitError when a value or the whole exceeds what the device takes.
  */
 export function plan(roots: readonly Tensor[], target: Target): Plan {
-  const rootSet = new Set(roots);
-  const nodes = reachable(roots);
-  const { claims, copies } = placePacks(nodes, rootSet);
-  const units = fuse(nodes, rootSet, target, copies);
-  const dispatches = units.flatMap(({ label, dispatches }) =>
-    dispatches.map((dispatch) => ({ label, dispatch })),
-  );
-  const places = placeValues(nodes, claims);
+  const planner = new Planner(target);
+  planner.level(roots, [], []);
+  const { places } = planner;
+  const dispatches = planner.dispatches.map((d) => separate(d, places));
   touch(dispatches, places, roots);
   const storages = [...new Set([...places.values()].map((p) => p.storage))].filter(
-    (s) => s.kind !== "slot" || s.last >= 0,
+    (s) => s.last >= 0 || s.kind === "placeholder" || s.kind === "variable",
   );
-  for (const { label, dispatch } of dispatches) checkAliasing(label, dispatch, places);
   const slots = shareSlots(storages.filter((s) => s.kind === "slot"));
   const own = storages.filter((s) => s.kind === "placeholder" || s.kind === "constant");
   const bytes = [...slots, ...own].reduce((n, s) => n + s.bytes, 0);
   for (const s of storages) checkLimits(s, target);
   return {
-    units,
     dispatches,
     places,
     storages,
@@ -117,126 +82,105 @@ export function plan(roots: readonly Tensor[], target: Target): Plan {
   };
 }
 
-interface Claim {
-  readonly pack: Node;
-  readonly offset: number;
+/** Calls `visit` for every dispatch in the order in which a run makes them, loops unrolled. */
+export function replay(
+  dispatches: readonly Scheduled[],
+  visit: (index: number, at: Iterations) => void,
+): void {
+  const at = new Map<Frame, number>();
+  const run = (from: number, to: number, depth: number): void => {
+    for (let i = from; i < to; ) {
+      const frame = dispatches[i]?.loops[depth];
+      if (!frame) visit(i++, at);
+      else {
+        for (let k = 0; k < frame.length; k++) {
+          at.set(frame, k);
+          run(frame.from, frame.to, depth + 1);
+        }
+        at.delete(frame);
+        i = frame.to;
+      }
+    }
+  };
+  run(0, dispatches.length, 0);
 }
 
-/**
- * Decides for each input of each pack whether its producer may write into the slab: it may if
- * nobody else reads the value, since a dispatch must not read one range of a buffer and write
- * another.
- */
-function placePacks(
-  nodes: readonly Node[],
-  roots: ReadonlySet<Tensor>,
-): { claims: Map<Tensor, Claim>; copies: Unit[] } {
-  const readers = new Map<Tensor, number>();
-  for (const node of nodes) {
-    for (const x of node.inputs) readers.set(x, (readers.get(x) ?? 0) + 1);
-  }
-  const claims = new Map<Tensor, Claim>();
-  const copies: Unit[] = [];
-  for (const pack of nodes.filter((n) => n.op.alias === "pack")) {
-    const { offsets } = pack.attrs as SlabLayout;
-    for (const [k, x] of pack.inputs.entries()) {
-      let r = x;
-      let alone = readers.get(r) === 1 && !roots.has(r);
-      while (alone && r.node.op.alias === "reshape") {
-        r = r.node.inputs[0] as Tensor;
-        alone = readers.get(r) === 1 && !roots.has(r);
-      }
-      const made = !isLiteral(r.node) && r.node.inputs.length > 0;
-      const claim = { pack, offset: offsets[k] ?? 0 };
-      if (alone && made && !r.node.op.alias && !r.node.op.inPlace) claims.set(r, claim);
-      else {
-        const copied = copy(x);
-        claims.set(copied, claim);
-        copies.push(chainUnit({ inputs: [x], steps: [copied] }, pack.id - 0.5));
-      }
-    }
-  }
-  return { claims, copies };
-}
+/** Turns graphs, bodies of loops within them, into a list of dispatches with places. */
+class Planner {
+  readonly places = new Map<Operand, Place>();
+  readonly dispatches: Scheduled[] = [];
+  readonly #variables = new Map<Variable, Storage>();
 
-function placeValues(
-  nodes: readonly Node[],
-  claims: ReadonlyMap<Tensor, Claim>,
-): Map<Operand, Place> {
-  const places = new Map<Operand, Place>();
-  const storage = (bytes: number, more: Partial<Storage> = {}): Storage => ({
-    bytes: padded(bytes),
-    kind: "slot",
-    first: Number.MAX_SAFE_INTEGER,
-    last: -1,
-    ...more,
-  });
-  const slabs = new Map<Node, Storage>();
-  for (const { pack } of claims.values()) {
-    if (!slabs.has(pack)) {
-      const { total } = pack.attrs as SlabLayout;
-      slabs.set(pack, storage(4 * total, { dedicated: true }));
+  constructor(readonly target: Target) {}
+
+  /** Plans one graph: all of a step, or a loop's body, whose results have to lie at given places. */
+  level(roots: readonly Tensor[], claimed: PlannedLoop["roots"], loops: readonly Frame[]): void {
+    const rootSet = new Set(roots);
+    const nodes = reachable(roots);
+    const claims: Claims = { places: new Map(), copies: [] };
+    for (const { value, place } of claimed) claimRoot(value, place, claims);
+    claimPacks(nodes, rootSet, loops, claims);
+    for (const [x, place] of claims.places) this.places.set(x, place);
+    const read = new Set([...roots, ...nodes.flatMap((node) => node.inputs)]);
+    const scans = new Map<Node, PlannedLoop>();
+    for (const node of nodes) {
+      if (node.op === scanOp) {
+        const scan = node as Node<ScanAttrs>;
+        const loop = planLoop(scan, (x) => read.has(x), this.places, loops);
+        scans.set(node, loop);
+        for (const [x, place] of loop.outputs) this.places.set(x, place);
+      } else placeNode(node, this.places, this.#variables, loops);
+    }
+    for (const unit of fuse(nodes, rootSet, this.target, claims.copies)) {
+      const loop = unit.scan && scans.get(unit.scan);
+      if (loop) this.#loop(loop, loops);
+      else this.#add(unit, loops);
     }
   }
-  for (const [tensor, { pack, offset }] of claims) {
-    places.set(tensor, { storage: slabs.get(pack) as Storage, offset });
+
+  #add({ label, dispatches }: Unit, loops: readonly Frame[]): void {
+    for (const dispatch of dispatches) this.dispatches.push({ label, dispatch, loops });
   }
-  const variables = new Map<Variable, Storage>();
-  for (const node of nodes) {
-    const { op, attrs, inputs, outputs } = node;
-    const from = inputs[0] && places.get(inputs[0]);
-    for (const [k, y] of outputs.entries()) {
-      const bytes = 4 * size(y.shape);
-      if (places.has(y)) continue;
-      if (op === variableOp) {
-        const variable = attrs as Variable;
-        const shared = variables.get(variable) ?? storage(bytes, { kind: "variable", variable });
-        variables.set(variable, shared);
-        places.set(y, { storage: shared, offset: 0 });
-      } else if (op === placeholderOp) {
-        const { name } = attrs as { name: string };
-        places.set(y, {
-          storage: storage(bytes, { kind: "placeholder", placeholder: name }),
-          offset: 0,
-        });
-      } else if (op === constantOp) {
-        const { data } = attrs as { data: HostArray };
-        places.set(y, { storage: storage(bytes, { kind: "constant", data }), offset: 0 });
-      } else if (op === fillOp) {
-        const { value } = attrs as { value: number };
-        places.set(y, { storage: storage(bytes, { kind: "constant", fill: value }), offset: 0 });
-      } else if (op.alias === "reshape" && from) places.set(y, from);
-      else if (op.alias === "unpack" && from) {
-        const { offsets } = attrs as SlabLayout;
-        places.set(y, { storage: from.storage, offset: from.offset + (offsets[k] ?? 0) });
-      } else if (op.alias === "pack")
-        places.set(y, { storage: slabs.get(node) as Storage, offset: 0 });
-      else {
-        const over = op.inPlace?.[k];
-        const old = over === undefined ? undefined : places.get(inputs[over] as Tensor);
-        places.set(y, old ?? { storage: storage(bytes), offset: 0 });
-      }
+
+  #loop({ frame, inputs, roots, inits }: PlannedLoop, loops: readonly Frame[]): void {
+    for (const { value, place } of inits) {
+      const copied = copy(value);
+      this.places.set(copied, place);
+      this.#add(copyUnit(value, copied, 0), loops);
     }
+    for (const [x, place] of inputs) this.places.set(x, place);
+    frame.from = this.dispatches.length;
+    this.level(
+      roots.map(({ value }) => value),
+      roots,
+      [...loops, frame],
+    );
+    frame.to = this.dispatches.length;
   }
-  return places;
 }
 
 /** Lifetimes in dispatches; a root lives to the end. Scratch gets its place here. */
 function touch(
-  dispatches: Plan["dispatches"],
+  dispatches: readonly Scheduled[],
   places: Map<Operand, Place>,
   roots: readonly Tensor[],
 ): void {
-  for (const [i, { dispatch }] of dispatches.entries()) {
+  for (const [i, { dispatch, loops }] of dispatches.entries()) {
     for (const operand of Object.values(dispatch.bind)) {
       if ("scratch" in operand && !places.has(operand)) {
-        const bytes = padded(4 * operand.elements);
-        places.set(operand, { storage: { bytes, kind: "slot", first: i, last: i }, offset: 0 });
+        places.set(operand, {
+          storage: slot(4 * operand.elements, loops),
+          offset: 0,
+          strides: [],
+        });
       }
       const place = places.get(operand);
       if (!place) throw new Error(`internal: an operand of ${dispatch.kernel.name} has no place`);
-      place.storage.first = Math.min(place.storage.first, i);
-      place.storage.last = Math.max(place.storage.last, i);
+      const { storage } = place;
+      // What lives longer than an iteration must not be overwritten before the loop ends.
+      const around = loops[storage.loops.length];
+      storage.first = Math.min(storage.first, around ? around.from : i);
+      storage.last = Math.max(storage.last, around ? around.to - 1 : i);
     }
   }
   for (const root of roots) {
@@ -246,25 +190,61 @@ function touch(
   }
 }
 
-/** WebGPU refuses a buffer that a dispatch reads through one binding and writes through another. */
-function checkAliasing(
-  label: string,
-  dispatch: Dispatch<Operand>,
-  places: ReadonlyMap<Operand, Place>,
-): void {
-  const access = new Map<Storage, string>();
-  for (const { name, access: how } of dispatch.kernel.bindings) {
+/**
+ * WebGPU refuses a buffer that a dispatch reads through one binding and writes through another. In a
+ * loop a step reads what the last one left in the same storage and writes beside it: these reads
+ * are bound read_write too, which is allowed where the ranges are apart.
+ */
+function separate(scheduled: Scheduled, places: ReadonlyMap<Operand, Place>): Scheduled {
+  const { label, dispatch, loops } = scheduled;
+  const written = new Set<Storage>();
+  const bound = dispatch.kernel.bindings.map(({ name, access }) => {
     const operand = dispatch.bind[name];
-    const place = operand && places.get(operand);
-    if (!place) throw new Error(`internal: ${label}: kernel ${dispatch.kernel.name} lacks ${name}`);
-    const before = access.get(place.storage);
-    if (before !== undefined && before !== how) {
+    if (!operand)
+      throw new Error(`internal: ${label}: kernel ${dispatch.kernel.name} lacks ${name}`);
+    const place = places.get(operand);
+    if (place && access === "read_write") written.add(place.storage);
+    return { name, access, operand, place };
+  });
+  const mixed = bound.filter((b) => b.access === "read" && b.place && written.has(b.place.storage));
+  if (mixed.length === 0) return scheduled;
+  const first: Iterations = new Map(loops.map((frame) => [frame, 0]));
+  const range = ({ place, operand }: (typeof bound)[number]): [number, number] => {
+    const from = offsetAt(place as Place, first);
+    return [from, from + ("scratch" in operand ? operand.elements : size(operand.shape))];
+  };
+  for (const a of mixed) {
+    const [from, to] = range(a);
+    const clash = bound.find((b) => {
+      if (b === a || b.place?.storage !== a.place?.storage) return false;
+      const [start, end] = range(b);
+      return start < to && from < end;
+    });
+    if (clash) {
       throw new Error(
-        `internal: ${label}: kernel ${dispatch.kernel.name} reads and writes one buffer (${name})`,
+        `internal: ${label}: kernel ${dispatch.kernel.name} reads ${a.name} and writes ${clash.name} in one place`,
       );
     }
-    access.set(place.storage, how);
   }
+  const kernel = writable(
+    dispatch.kernel,
+    mixed.map(({ name }) => name),
+  );
+  return { label, loops, dispatch: { ...dispatch, kernel } };
+}
+
+/** A kernel with some of its read-only bindings declared read_write. */
+function writable(kernel: KernelSource, names: readonly string[]): KernelSource {
+  let { code } = kernel;
+  for (const name of names) {
+    const declared = `var<storage, read> ${name}:`;
+    if (!code.includes(declared)) throw new Error(`internal: ${kernel.name} lacks "${declared}"`);
+    code = code.replace(declared, `var<storage, read_write> ${name}:`);
+  }
+  const bindings = kernel.bindings.map((b) =>
+    names.includes(b.name) ? { ...b, access: "read_write" as const } : b,
+  );
+  return { ...kernel, code, bindings };
 }
 
 /** Greedy by size: the largest first, each into the first buffer that is free in its lifetime. */
@@ -309,16 +289,19 @@ function checkLimits(s: Storage, { limits }: Target): void {
   }
 }
 
-function cutSubmits(dispatches: Plan["dispatches"], { adapter }: Target): number[] {
+function cutSubmits(dispatches: readonly Scheduled[], { adapter }: Target): number[] {
   const cuts: number[] = [];
   let flops = 0;
-  for (const [i, { dispatch }] of dispatches.entries()) {
+  let count = 0;
+  replay(dispatches, (i) => {
+    const { dispatch } = dispatches[i] as Scheduled;
     if (flops > 0 && flops + dispatch.flops > FLOPS_PER_SUBMIT[adapter]) {
-      cuts.push(i);
+      cuts.push(count);
       flops = 0;
     }
     flops += dispatch.flops;
-  }
-  cuts.push(dispatches.length);
+    count++;
+  });
+  cuts.push(count);
   return cuts;
 }

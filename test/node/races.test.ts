@@ -8,7 +8,7 @@ import { size } from "../../src/graph/shape";
 import { mul } from "../../src/ops/elementwise";
 import { sum } from "../../src/ops/reduce";
 import { placeholder } from "../../src/ops/sources";
-import { reachable } from "../../src/schedule/fuse";
+import { reachable } from "../../src/graph/substitute";
 import { gradient } from "../../src/schedule/gradient";
 import { allCases } from "../cases/all";
 

@@ -1,0 +1,311 @@
+import { apply, type Node, type Op, type Tensor } from "../graph/node";
+import type { TensorType } from "../graph/shape";
+import { dependents, substitute } from "../graph/substitute";
+import { add, fill } from "../ops/elementwise";
+import { pullBack } from "./gradient";
+import { canLeave, OverTime, stepInput, summands, type Varies } from "./over-time";
+import { fromStack, stackShape, toStack } from "./stack";
+
+/** Where the values of one loop come from and go to; a graph of its own, traced once. */
+export interface Body {
+  /** Given at a step: the states after the step before, the elements of xs, loop constants. */
+  readonly states: readonly Tensor[];
+  readonly xs: readonly Tensor[];
+  readonly constants: readonly Tensor[];
+  /** Made by it: the states after the step, and one element of each stacked output. */
+  readonly next: readonly Tensor[];
+  readonly ys: readonly Tensor[];
+}
+
+/** A loop as a node: inputs are the initial states, the stacks of xs, and the constants. */
+export interface ScanAttrs {
+  readonly T: number;
+  /** From the last step to the first. */
+  readonly reverse: boolean;
+  /** The gradient computes again what the body makes, instead of keeping it for every step. */
+  readonly recompute: boolean;
+  /** Whether anything may leave the loop of the gradient; off where memory is what counts. */
+  readonly spread: boolean;
+  readonly body: Body;
+}
+
+/** The outputs of a scan node by role. */
+export function scanOutputs(node: Node<ScanAttrs>) {
+  const n = node.attrs.body.states.length;
+  const { outputs } = node;
+  return {
+    /** States after the last step. */
+    finals: outputs.slice(0, n),
+    /** Stacks of the states before and after each step. */
+    before: outputs.slice(n, 2 * n),
+    after: outputs.slice(2 * n, 3 * n),
+    ys: outputs.slice(3 * n),
+  };
+}
+
+/**
+ * A loop over time that the planner unrolls into a replay of its body's dispatches. Outputs: final
+ * states, stacks of the states before and after each step, stacks of ys; what nobody reads is not
+ * kept.
+ */
+export const scanOp: Op<ScanAttrs> = {
+  name: "scan",
+  shape({ T, body }) {
+    const stacks = (values: readonly Tensor[]): TensorType[] =>
+      values.map(({ shape, dtype }) => ({ shape: stackShape(T, shape), dtype }));
+    return [...body.states, ...stacks(body.states), ...stacks(body.states), ...stacks(body.ys)];
+  },
+  dispatch: () => {
+    throw new Error("internal: a scan is planned, not dispatched");
+  },
+  gradient: scanGradient,
+};
+
+/** A body's input and what it is at all steps. */
+export interface Stacked {
+  readonly input: Tensor;
+  /** [T, ...input.shape] */
+  readonly stack: Tensor;
+}
+
+/** A loop before it is decided what has to be in it. */
+export interface Loop extends Omit<ScanAttrs, "body"> {
+  readonly states: readonly { readonly input: Tensor; readonly init: Tensor; next: Tensor }[];
+  readonly xs: readonly Stacked[];
+  readonly ys: readonly Tensor[];
+  /** Values of the body that are wanted summed over all steps. */
+  readonly sums: readonly Tensor[];
+  /** What depends on xs alone is computed before the loop, at once for all steps. */
+  readonly hoist: boolean;
+  /** What no later step needs is computed after the loop, at once for all steps. */
+  readonly sink: boolean;
+}
+
+/** What a loop makes: final states, outputs [T, ...], and the sums asked for. */
+export interface Looped {
+  readonly finals: readonly Tensor[];
+  readonly ys: readonly Tensor[];
+  readonly sums: readonly Tensor[];
+}
+
+/**
+ * Builds a loop: hoists, decides what stays in it (what states follow from, and what has no form
+ * over time), makes the scan node, sinks.
+ */
+export function buildLoop(loop: Loop): Looped {
+  const { T } = loop;
+  const over = new OverTime(T);
+  for (const { input, stack } of loop.xs) over.set(input, stack);
+  const inputs = new Set([...loop.states, ...loop.xs].map(({ input }) => input));
+  const all = [...loop.states.map(({ next }) => next), ...loop.ys, ...loop.sums];
+  const within = new Set(dependents(all, inputs));
+  const varies = (x: Tensor): boolean => inputs.has(x) || within.has(x.node);
+  // Where nothing may leave the loop, sums are made in it.
+  const terms = loop.sums.flatMap((x) => (loop.sink ? summands(x, varies, T) : [x]));
+  const results = [...loop.ys, ...terms];
+
+  const rest: Node[] = [];
+  const needed = dependents([...loop.states.map(({ next }) => next), ...results], inputs);
+  for (const node of needed) {
+    const known = loop.hoist && node.inputs.every((x) => !varies(x) || over.has(x));
+    if (!known || !over.run(node)) rest.push(node);
+  }
+  const core = coreOf(loop, rest, varies);
+  const states = [...loop.states];
+  const accumulated = terms.filter((x) => core.has(x.node) && !loop.ys.includes(x));
+  const kept = accumulated.filter((x) => !loop.sink || !canLeave(x.node, varies, T));
+  for (const x of kept) {
+    const input = stepInput(x);
+    const next = add(input, x);
+    states.push({ input, init: fill(0, x.shape), next });
+    core.add(next.node);
+  }
+
+  const leaving = rest.filter((node) => !core.has(node));
+  const wanted = new Set([...results, ...leaving.flatMap((node) => node.inputs)]);
+  for (const x of kept) wanted.delete(x);
+  const { finals } = makeNode(loop, states, core, wanted, over);
+  for (const node of leaving) {
+    if (!over.run(node)) throw new Error(`internal: ${node.op.name} cannot leave a scan`);
+  }
+  const ready = new Map(kept.map((x, k) => [x, finals[loop.states.length + k] as Tensor]));
+  const sums = loop.sums.map((x) => over.sum(x, varies, ready));
+  return { finals, ys: loop.ys.map((y) => over.get(y)), sums };
+}
+
+/** The nodes that must run at every step. */
+function coreOf(loop: Loop, rest: readonly Node[], varies: Varies): Set<Node> {
+  const candidates = new Set(rest);
+  const core = new Set<Node>();
+  const keep = (node: Node): void => {
+    const stack = [node];
+    for (let at = stack.pop(); at; at = stack.pop()) {
+      if (!candidates.has(at) || core.has(at)) continue;
+      core.add(at);
+      stack.push(...at.inputs.map((x) => x.node));
+    }
+  };
+  for (const { next } of loop.states) keep(next.node);
+  for (const node of rest) if (!loop.sink || !canLeave(node, varies, loop.T)) keep(node);
+  return core;
+}
+
+/**
+ * Makes the scan node of a core and tells `over` what it knows of all steps afterwards: the values
+ * in `wanted`, and the states before and after each step.
+ */
+function makeNode(
+  { T, reverse, recompute, spread }: Loop,
+  states: Loop["states"],
+  core: ReadonlySet<Node>,
+  wanted: ReadonlySet<Tensor>,
+  over: OverTime,
+): { readonly finals: readonly Tensor[] } {
+  const inner = new Map<Tensor, Tensor>(states.map(({ input }) => [input, stepInput(input)]));
+  const xs: Stacked[] = [];
+  const constants: Tensor[] = [];
+  const enter = (x: Tensor): void => {
+    if (inner.has(x) || core.has(x.node)) return;
+    if (over.has(x)) xs.push({ input: x, stack: toStack(over.get(x)) });
+    else if (isLiteral(x)) return;
+    else constants.push(x);
+    inner.set(x, stepInput(x));
+  };
+  const ordered = [...core].sort((a, b) => a.id - b.id);
+  for (const x of [...ordered.flatMap((node) => node.inputs), ...states.map((s) => s.next)]) {
+    enter(x);
+  }
+  const next = new Set(states.map((s) => s.next));
+  const ys = [...wanted].filter((y) => core.has(y.node) && !next.has(y));
+  // Further values that the step stores anyway: the gradient may want them, and if not they cost
+  // nothing.
+  const kept = storedAnyway(ordered).filter((y) => !next.has(y) && !ys.includes(y));
+  const { roots } = substitute([...states.map((s) => s.next), ...ys, ...kept], inner);
+  const body: Body = {
+    states: states.map(({ input }) => inner.get(input) as Tensor),
+    xs: xs.map(({ input }) => inner.get(input) as Tensor),
+    constants: constants.map((x) => inner.get(x) as Tensor),
+    next: roots.slice(0, states.length),
+    ys: roots.slice(states.length),
+  };
+  const outputs = apply(
+    scanOp,
+    { T, reverse, recompute, spread, body },
+    ...states.map(({ init }) => init),
+    ...xs.map(({ stack }) => stack),
+    ...constants,
+  );
+  const {
+    finals,
+    before,
+    after,
+    ys: stacks,
+  } = scanOutputs((outputs[0] as Tensor).node as Node<ScanAttrs>);
+  for (const [k, state] of states.entries()) {
+    over.set(state.input, fromStack(before[k] as Tensor, state.input.shape));
+    const isNew = core.has(state.next.node) && !over.has(state.next);
+    if (isNew) over.set(state.next, fromStack(after[k] as Tensor, state.next.shape));
+  }
+  for (const [k, y] of ys.entries()) over.set(y, fromStack(stacks[k] as Tensor, y.shape));
+  return { finals };
+}
+
+const isLiteral = (x: Tensor): boolean =>
+  x.node.op.expression !== undefined && x.node.inputs.length === 0;
+
+/** Values of f32 that some kernel of the step writes for another to read. */
+function storedAnyway(core: readonly Node[]): Tensor[] {
+  const stored = new Set<Tensor>();
+  const elementwise = (node: Node): boolean => node.op.expression !== undefined;
+  for (const node of core) {
+    if (!elementwise(node) && node.op.alias === undefined) {
+      for (const y of node.outputs) stored.add(y);
+      for (const x of node.inputs) if (elementwise(x.node) && core.includes(x.node)) stored.add(x);
+    }
+  }
+  return [...stored].filter(({ dtype }) => dtype === "f32");
+}
+
+function scanGradient(node: Node<ScanAttrs>, dys: readonly (Tensor | null)[]): (Tensor | null)[] {
+  const { T, reverse, recompute, spread, body } = node.attrs;
+  const n = body.states.length;
+  const inits = node.inputs.slice(0, n);
+  const stacks = node.inputs.slice(n, n + body.xs.length);
+  const constants = node.inputs.slice(n + body.xs.length);
+  const outputs = scanOutputs(node);
+  const xs: Stacked[] = [];
+  const element = (type: TensorType, stack: Tensor): Tensor => {
+    const input = stepInput(type);
+    xs.push({ input, stack: fromStack(stack, type.shape) });
+    return input;
+  };
+
+  // The body once more, on the states and inputs of a step that is gone by.
+  const inner = new Map<Tensor, Tensor>();
+  for (const [k, s] of body.states.entries()) inner.set(s, element(s, outputs.before[k] as Tensor));
+  for (const [k, x] of body.xs.entries()) inner.set(x, element(x, stacks[k] as Tensor));
+  for (const [k, c] of body.constants.entries()) inner.set(c, constants[k] as Tensor);
+  const { roots } = substitute([...body.next, ...body.ys], inner);
+  const carried = body.states.map(stepInput);
+
+  // What the step's results are worth: what later steps say, and who read them stacked.
+  const worth = (dy: Tensor | null, y: Tensor): Tensor | null => (dy ? element(y, dy) : null);
+  const cotangents: (Tensor | null)[] = [];
+  for (const [k, y] of body.next.entries()) {
+    const read = worth(dys[2 * n + k] ?? null, y);
+    const carry = y.dtype === "f32" ? (carried[k] as Tensor) : null;
+    cotangents.push(carry && read ? add(carry, read) : carry);
+  }
+  for (const [k, y] of body.ys.entries()) cotangents.push(worth(dys[3 * n + k] ?? null, y));
+  const counted = roots.flatMap((y, k) => (cotangents[k] ? [{ y, dy: cotangents[k] }] : []));
+  const wrt = [...body.states, ...body.xs, ...body.constants].map((x) => inner.get(x) as Tensor);
+  const gradients = pullBack(
+    counted.map(({ y }) => y),
+    counted.map(({ dy }) => dy),
+    wrt,
+  );
+
+  const ds = body.states.map((s, k) => {
+    const read = worth(dys[n + k] ?? null, s);
+    const own = gradients[k] ?? fill(0, s.shape);
+    return read ? add(own, read) : own;
+  });
+  const dx = gradients.slice(n, n + body.xs.length);
+  const dc = gradients.slice(n + body.xs.length);
+
+  // Results of the forward loop that it stored take the place of computing them again.
+  const saved = new Map<Tensor, Tensor>();
+  for (const [k, y] of body.next.entries()) {
+    const again = roots[k] as Tensor;
+    if (!inner.has(y)) saved.set(again, element(y, outputs.after[k] as Tensor));
+  }
+  for (const [k, y] of recompute ? [] : body.ys.entries()) {
+    saved.set(roots[n + k] as Tensor, element(y, outputs.ys[k] as Tensor));
+  }
+  const wanted = [...ds, ...dx, ...dc].filter((x) => x !== null);
+  const known = substitute(wanted, saved).made;
+  const final = (x: Tensor): Tensor => known.get(x) ?? x;
+  const f32 = body.states.map((s, k) => ({ s, k })).filter(({ s }) => s.dtype === "f32");
+  const { finals, ys, sums } = buildLoop({
+    T,
+    reverse: !reverse,
+    recompute,
+    spread,
+    hoist: spread && !recompute,
+    sink: spread,
+    states: f32.map(({ s, k }) => ({
+      input: carried[k] as Tensor,
+      init: dys[k] ?? fill(0, s.shape),
+      next: final(ds[k] as Tensor),
+    })),
+    xs,
+    ys: dx.filter((d) => d !== null).map(final),
+    sums: dc.filter((d) => d !== null).map(final),
+  });
+  const [states, stacked, constant] = [[...finals], ys.map(toStack), [...sums]];
+  return [
+    ...inits.map((x) => (x.dtype === "f32" ? (states.shift() ?? null) : null)),
+    ...dx.map((d) => (d ? (stacked.shift() ?? null) : null)),
+    ...dc.map((d) => (d ? (constant.shift() ?? null) : null)),
+  ];
+}
