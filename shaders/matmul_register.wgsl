@@ -4,6 +4,8 @@
 // b: likewise [items, K, N] or, with TRANSPOSE_B, [items, N, K]
 // y: [groups, M, N]; with splits > 1 partial sums [splits, groups, M, N]
 // The inner axis of a and b is a multiple of 4 (matmul_pack pads it with zeros).
+// With PAIR also + sum over k of a_second[m, k] b_second[k, n], stored like a and b, for one item and
+// one split; K and K2 are multiples of 4, a is not transposed. Without PAIR the two are not read.
 //
 // One invocation makes ROWS x COLS outputs in steps of 4 along k. The three 4 x 4 blocks of a step
 // are matrices: with A[r] = 4 values along k and B[k] = 4 columns, C[r] += (B * A)[r], and a
@@ -17,6 +19,7 @@ override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 // Whether K is no multiple of 4 and may be the outer axis of an operand.
 override TAIL: bool = true;
+override PAIR: bool = false;
 
 struct Params {
   // Batch: item t has the coordinates of t in `sizes`; strides in vectors (0: shared).
@@ -36,12 +39,18 @@ struct Params {
   // Row lengths of a and b in vectors.
   a_row: u32,
   b_row: u32,
+  // K2, and the row lengths of the second pair.
+  k2: u32,
+  a2_row: u32,
+  b2_row: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> a_second: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> b_second: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
 
 fn epilogue(x: f32, i: u32) -> f32 { return x; }
 
@@ -55,16 +64,21 @@ fn item_offsets(item: u32) -> vec2<u32> {
   return vec2<u32>(oa.x + oa.y + oa.z + oa.w, ob.x + ob.y + ob.z + ob.w);
 }
 
+// Rows i..i+3 of `count`, the last one repeated.
+fn rows(i: u32, count: u32, row: u32) -> vec4<u32> {
+  return min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(count - 1u)) * row;
+}
+
 // Where rows or columns i..i+3 of a begin: four rows that run along k (those beyond the last repeat
 // it), or one vector in each row along k.
 fn start_a(base: u32, i: u32) -> vec4<u32> {
   if (TRANSPOSE_A) { return vec4<u32>(base + min(i / 4u, p.a_row - 1u)); }
-  return base + min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(p.m - 1u)) * p.a_row;
+  return base + rows(i, p.m, p.a_row);
 }
 
 fn start_b(base: u32, j: u32) -> vec4<u32> {
   if (!TRANSPOSE_B) { return vec4<u32>(base + min(j / 4u, p.b_row - 1u)); }
-  return base + min(vec4<u32>(j, j + 1u, j + 2u, j + 3u), vec4<u32>(p.n - 1u)) * p.b_row;
+  return base + rows(j, p.n, p.b_row);
 }
 
 // The vector at k of an operand whose rows lie along k; zero from K on.
@@ -96,6 +110,27 @@ fn load_b(start: vec4<u32>, k: u32) -> mat4x4<f32> {
   }
   let v = start + k / 4u;
   return transpose(mat4x4<f32>(b[v.x], b[v.y], b[v.z], b[v.w]));
+}
+
+fn start_b_second(j: u32) -> vec4<u32> {
+  if (!TRANSPOSE_B) { return vec4<u32>(min(j / 4u, p.b2_row - 1u)); }
+  return rows(j, p.n, p.b2_row);
+}
+
+fn load_a_second(start: vec4<u32>, k: u32) -> mat4x4<f32> {
+  let v = start + k / 4u;
+  return mat4x4<f32>(a_second[v.x], a_second[v.y], a_second[v.z], a_second[v.w]);
+}
+
+fn load_b_second(start: vec4<u32>, k: u32) -> mat4x4<f32> {
+  if (!TRANSPOSE_B) {
+    let at = start.x + k * p.b2_row;
+    return mat4x4<f32>(
+      b_second[at], b_second[at + p.b2_row],
+      b_second[at + 2u * p.b2_row], b_second[at + 3u * p.b2_row]);
+  }
+  let v = start + k / 4u;
+  return transpose(mat4x4<f32>(b_second[v.x], b_second[v.y], b_second[v.z], b_second[v.w]));
 }
 
 // The rows of four blocks below each other move up by one.
@@ -167,6 +202,46 @@ fn main(
         if (COLS > 4u) { c21 += b1 * a2; }
         if (COLS > 8u) { c22 += b2 * a2; c23 += b3 * a2; }
         let a3 = load_a(sa3, k);
+        c30 += b0 * a3;
+        if (COLS > 4u) { c31 += b1 * a3; }
+        if (COLS > 8u) { c32 += b2 * a3; c33 += b3 * a3; }
+      }
+    }
+  }
+  // A loop of its own: a choice of buffer at each load would cost software adapters both loads.
+  if (PAIR) {
+    let sb0 = start_b_second(j);
+    let sb1 = start_b_second(j + 4u);
+    let sb2 = start_b_second(j + 8u);
+    let sb3 = start_b_second(j + 12u);
+    let sa0 = rows(i, p.m, p.a2_row);
+    let sa1 = rows(i + 4u, p.m, p.a2_row);
+    let sa2 = rows(i + 8u, p.m, p.a2_row);
+    let sa3 = rows(i + 12u, p.m, p.a2_row);
+    for (var k = 0u; k < p.k2; k += 4u) {
+      let b0 = load_b_second(sb0, k);
+      var b1 = mat4x4<f32>(); var b2 = mat4x4<f32>(); var b3 = mat4x4<f32>();
+      if (COLS > 4u) { b1 = load_b_second(sb1, k); }
+      if (COLS > 8u) {
+        b2 = load_b_second(sb2, k);
+        b3 = load_b_second(sb3, k);
+      }
+      let a0 = load_a_second(sa0, k);
+      c00 += b0 * a0;
+      if (COLS > 4u) { c01 += b1 * a0; }
+      if (COLS > 8u) { c02 += b2 * a0; c03 += b3 * a0; }
+      if (ROWS > 4u) {
+        let a1 = load_a_second(sa1, k);
+        c10 += b0 * a1;
+        if (COLS > 4u) { c11 += b1 * a1; }
+        if (COLS > 8u) { c12 += b2 * a1; c13 += b3 * a1; }
+      }
+      if (ROWS > 8u) {
+        let a2 = load_a_second(sa2, k);
+        c20 += b0 * a2;
+        if (COLS > 4u) { c21 += b1 * a2; }
+        if (COLS > 8u) { c22 += b2 * a2; c23 += b3 * a2; }
+        let a3 = load_a_second(sa3, k);
         c30 += b0 * a3;
         if (COLS > 4u) { c31 += b1 * a3; }
         if (COLS > 8u) { c32 += b2 * a3; c33 += b3 * a3; }

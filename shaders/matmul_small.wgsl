@@ -4,6 +4,8 @@
 // a: [items, M, K] or, with TRANSPOSE_A, [items, K, M]
 // b: [items, K, N] or, with TRANSPOSE_B, [items, N, K]
 // y: [groups, M, N]; with splits > 1 partial sums [splits, groups, M, N]
+// With PAIR also + sum over k < K2 of a_second[m, k] b_second[k, n], stored like a and b, for one item
+// and one split; a is not transposed. Without PAIR the two are not read.
 //
 // An invocation makes ROWS x COLS outputs over every LANES_K-th k; the lanes along k meet in
 // workgroup memory, where each row is added up in order. Where M N is tiny, parallelism can only
@@ -14,6 +16,7 @@ override LANES_N: u32 = 4u;
 override LANES_K: u32 = 4u;
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
+override PAIR: bool = false;
 
 struct Params {
   // Batch: item t has the coordinates of t in `sizes`; strides in elements (0: shared).
@@ -30,12 +33,15 @@ struct Params {
   m: u32,
   n: u32,
   k: u32,
+  k2: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> a_second: array<f32>;
+@group(0) @binding(3) var<storage, read> b_second: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
 
 // Row r of lane k: [k][r][lane along n].
 var<workgroup> partial: array<vec4<f32>, 4u * LANES_N * LANES_K>;
@@ -78,10 +84,10 @@ fn main(
   let k_end = select(0u, min(k_begin + p.k_split, p.k), part < p.groups * p.splits);
 
   // Steps to neighbouring rows and columns; those outside repeat the last one.
-  let i_step = select(p.k, 1u, TRANSPOSE_A);
-  let j_step = select(1u, p.k, TRANSPOSE_B);
-  let ai = min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(p.m - 1u)) * i_step;
-  let bj = min(vec4<u32>(j, j + 1u, j + 2u, j + 3u), vec4<u32>(p.n - 1u)) * j_step;
+  let rows_in = min(vec4<u32>(i, i + 1u, i + 2u, i + 3u), vec4<u32>(p.m - 1u));
+  let cols_in = min(vec4<u32>(j, j + 1u, j + 2u, j + 3u), vec4<u32>(p.n - 1u));
+  let ai = rows_in * select(p.k, 1u, TRANSPOSE_A);
+  let bj = cols_in * select(1u, p.k, TRANSPOSE_B);
   let ak = select(1u, p.m, TRANSPOSE_A);
   let bk = select(p.n, 1u, TRANSPOSE_B);
 
@@ -100,6 +106,21 @@ fn main(
       if (ROWS > 1u) { c[1] += a[at_a + ai.y] * bv; }
       if (ROWS > 2u) { c[2] += a[at_a + ai.z] * bv; }
       if (ROWS > 3u) { c[3] += a[at_a + ai.w] * bv; }
+    }
+  }
+  if (PAIR) {
+    let ai2 = rows_in * p.k2;
+    let bj2 = cols_in * select(1u, p.k2, TRANSPOSE_B);
+    for (var k = lid.y; k < p.k2; k += LANES_K) {
+      let at_b = k * bk;
+      var bv = vec4<f32>(b_second[at_b + bj2.x], 0.0, 0.0, 0.0);
+      if (COLS > 1u) { bv.y = b_second[at_b + bj2.y]; }
+      if (COLS > 2u) { bv.z = b_second[at_b + bj2.z]; }
+      if (COLS > 3u) { bv.w = b_second[at_b + bj2.w]; }
+      c[0] += a_second[k + ai2.x] * bv;
+      if (ROWS > 1u) { c[1] += a_second[k + ai2.y] * bv; }
+      if (ROWS > 2u) { c[2] += a_second[k + ai2.z] * bv; }
+      if (ROWS > 3u) { c[3] += a_second[k + ai2.w] * bv; }
     }
   }
 

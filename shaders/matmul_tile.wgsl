@@ -4,6 +4,8 @@
 // b: likewise [items, K, N] or, with TRANSPOSE_B, [items, N, K]
 // y: [groups, M, N]; with splits > 1 partial sums [splits, groups, M, N]
 // The inner axis of a and b is a multiple of 4 (matmul_pack pads it with zeros).
+// With PAIR also + sum over k of a_second[m, k] b_second[k, n], stored like a and b: items are the two
+// pairs, of K and K2 terms, in one group and one split. Without PAIR the two are not read.
 //
 // A workgroup of THREADS x THREADS makes a square tile of 4 THREADS outputs a side, 4 x 4 an
 // invocation, and walks k in steps of STEP through workgroup memory: 16 multiply-adds for every two
@@ -13,6 +15,7 @@ override THREADS: u32 = 16u; // 8 or 16
 override STEP: u32 = 16u; // a multiple of 4
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
+override PAIR: bool = false;
 
 struct Params {
   // Batch: item t has the coordinates of t in `sizes`; strides in vectors (0: shared).
@@ -32,12 +35,18 @@ struct Params {
   // Row lengths of a and b in vectors.
   a_row: u32,
   b_row: u32,
+  // K2, and the row lengths of the second pair.
+  k2: u32,
+  a2_row: u32,
+  b2_row: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> a_second: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> b_second: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
 
 // One vector of 4 outputs at each k, with a vector of padding a row against bank conflicts.
 var<workgroup> a_tile: array<vec4<f32>, STEP * (THREADS + 1u)>;
@@ -55,30 +64,38 @@ fn item_offsets(item: u32) -> vec2<u32> {
   return vec2<u32>(oa.x + oa.y + oa.z + oa.w, ob.x + ob.y + ob.z + ob.w);
 }
 
-// Vector of a at row i of the tensor and vector v; zero outside [rows, row) or from k_end on.
-fn read_a(base: u32, i: u32, v: u32, rows: u32) -> vec4<f32> {
+// Vector of a at row i of the tensor and vector v; zero outside [rows, row).
+fn read_a(second: bool, base: u32, i: u32, v: u32, rows: u32) -> vec4<f32> {
+  if (PAIR && second) {
+    let inside = i < rows && v < p.a2_row;
+    return select(vec4<f32>(), a_second[select(0u, i * p.a2_row + v, inside)], inside);
+  }
   let inside = i < rows && v < p.a_row;
   return select(vec4<f32>(), a[select(0u, base + i * p.a_row + v, inside)], inside);
 }
 
-fn read_b(base: u32, i: u32, v: u32, rows: u32) -> vec4<f32> {
+fn read_b(second: bool, base: u32, i: u32, v: u32, rows: u32) -> vec4<f32> {
+  if (PAIR && second) {
+    let inside = i < rows && v < p.b2_row;
+    return select(vec4<f32>(), b_second[select(0u, i * p.b2_row + v, inside)], inside);
+  }
   let inside = i < rows && v < p.b_row;
   return select(vec4<f32>(), b[select(0u, base + i * p.b_row + v, inside)], inside);
 }
 
 // 4 x 4 block of an operand that runs along k, at row i and vector v: vectors of 4 rows at each k.
-fn a_by_k(base: u32, i: u32, v: u32, k_end: u32) -> mat4x4<f32> {
+fn a_by_k(second: bool, base: u32, i: u32, v: u32, k_end: u32) -> mat4x4<f32> {
   let rows = select(p.m, 0u, 4u * v >= k_end);
   return transpose(mat4x4<f32>(
-    read_a(base, i, v, rows), read_a(base, i + 1u, v, rows),
-    read_a(base, i + 2u, v, rows), read_a(base, i + 3u, v, rows)));
+    read_a(second, base, i, v, rows), read_a(second, base, i + 1u, v, rows),
+    read_a(second, base, i + 2u, v, rows), read_a(second, base, i + 3u, v, rows)));
 }
 
-fn b_by_k(base: u32, i: u32, v: u32, k_end: u32) -> mat4x4<f32> {
+fn b_by_k(second: bool, base: u32, i: u32, v: u32, k_end: u32) -> mat4x4<f32> {
   let rows = select(p.n, 0u, 4u * v >= k_end);
   return transpose(mat4x4<f32>(
-    read_b(base, i, v, rows), read_b(base, i + 1u, v, rows),
-    read_b(base, i + 2u, v, rows), read_b(base, i + 3u, v, rows)));
+    read_b(second, base, i, v, rows), read_b(second, base, i + 1u, v, rows),
+    read_b(second, base, i + 2u, v, rows), read_b(second, base, i + 3u, v, rows)));
 }
 
 fn store_row(v: vec4<f32>, base: u32, i: u32, j: u32) {
@@ -113,19 +130,21 @@ fn main(
   let items_end = min((g + 1u) * p.group, p.items);
   for (var item = g * p.group; item < items_end; item++) {
     let base = item_offsets(item);
-    for (var k0 = k_begin; k0 < k_end; k0 += STEP) {
+    let second = PAIR && item == 1u;
+    let end = select(k_end, p.k2, second);
+    for (var k0 = k_begin; k0 < end; k0 += STEP) {
       workgroupBarrier();
       // STEP * THREADS vectors of each operand, spread over the THREADS * THREADS invocations.
       for (var t = lane; t < STEP * THREADS; t += THREADS * THREADS) {
         if (TRANSPOSE_A) {
           let k = t / THREADS;
           a_tile[k * (THREADS + 1u) + t % THREADS] =
-            read_a(base.x, k0 + k, i0 / 4u + t % THREADS, k_end);
+            read_a(second, base.x, k0 + k, i0 / 4u + t % THREADS, end);
         }
         if (!TRANSPOSE_B) {
           let k = t / THREADS;
           b_tile[k * (THREADS + 1u) + t % THREADS] =
-            read_b(base.y, k0 + k, j0 / 4u + t % THREADS, k_end);
+            read_b(second, base.y, k0 + k, j0 / 4u + t % THREADS, end);
         }
       }
       // Operands that run along k: a 4 x 4 block is read and turned at once.
@@ -134,14 +153,14 @@ fn main(
         let r = t / (STEP / 4u);
         let at = 4u * q * (THREADS + 1u) + r;
         if (!TRANSPOSE_A) {
-          let turned = a_by_k(base.x, i0 + 4u * r, k0 / 4u + q, k_end);
+          let turned = a_by_k(second, base.x, i0 + 4u * r, k0 / 4u + q, end);
           a_tile[at] = turned[0];
           a_tile[at + (THREADS + 1u)] = turned[1];
           a_tile[at + 2u * (THREADS + 1u)] = turned[2];
           a_tile[at + 3u * (THREADS + 1u)] = turned[3];
         }
         if (TRANSPOSE_B) {
-          let turned = b_by_k(base.y, j0 + 4u * r, k0 / 4u + q, k_end);
+          let turned = b_by_k(second, base.y, j0 + 4u * r, k0 / 4u + q, end);
           b_tile[at] = turned[0];
           b_tile[at + (THREADS + 1u)] = turned[1];
           b_tile[at + 2u * (THREADS + 1u)] = turned[2];

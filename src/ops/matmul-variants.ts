@@ -27,6 +27,8 @@ export interface Gemm {
   readonly bStrides: BatchAxes;
   /** y is the sum over the batch instead of one matrix for each item. */
   readonly sumBatch: boolean;
+  /** Also + a b of a second pair, stored likewise; for a single item, a not transposed. */
+  readonly second?: { readonly a: Operand; readonly b: Operand; readonly k: number };
 }
 
 type Kernel =
@@ -82,9 +84,10 @@ function fittingBlock<T extends number>(length: number, blocks: readonly T[]): T
  */
 function choose({ m, n, k, transposeA, transposeB, ...g }: Gemm, target: Target): Kernel {
   const items = product(g.sizes);
-  const work = m * n * k * items;
+  const work = m * n * (k + (g.second?.k ?? 0)) * items;
   const aligned = (transposeA ? m : k) % 4 === 0 && (transposeB ? k : n) % 4 === 0;
-  const vectors = aligned || work >= WORTH_PACKING;
+  // Operands of a pair are not packed: a pair takes one dispatch.
+  const vectors = g.second ? aligned && g.second.k % 4 === 0 : aligned || work >= WORTH_PACKING;
   if (target.adapter === "software") {
     if (vectors && Math.min(m, n) >= 4) {
       const rows = work >= 2 ** 22 ? fittingBlock(m, [4, 8, 16]) : fittingBlock(m, [4, 8]);
@@ -128,8 +131,12 @@ interface Split {
   readonly groups: number;
 }
 
-/** Cuts the summation of a product of `tiles` blocks a matrix. */
+/** Cuts the summation of a product of `tiles` blocks a matrix; that of a pair is left whole. */
 function split(g: Gemm, kernel: Kernel, tiles: number): Split {
+  if (g.second) {
+    const pairs = kernel.name === "tile" ? 2 : 1;
+    return { splits: 1, kSplit: ceilDiv(g.k, 16) * 16, group: pairs, groups: 1 };
+  }
   const items = product(g.sizes);
   const limits = SPLITS[kernel.name];
   const lanes = kernel.name === "small" ? kernel.lanesK : 1;
@@ -149,6 +156,9 @@ function split(g: Gemm, kernel: Kernel, tiles: number): Split {
   return { splits: ceilDiv(g.k, kSplit), kSplit, group, groups: ceilDiv(items, group) };
 }
 
+/** What the three kernels bind; operands of a second pair are bound to those of the first without it. */
+type Bound = "a" | "b" | "a_second" | "b_second" | "y";
+
 /** The dispatches of a batched matrix product: packing, the product, the sum of its splits. */
 export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
   const kernel = choose(g, target);
@@ -162,7 +172,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
   const y = parts > 1 ? scratch(parts * outputs) : g.y;
   const sums = parts > 1 ? sumRows(y, g.y, parts, outputs, target) : [];
   const common = {
-    items: product(sizes),
+    items: g.second ? cut.group : product(sizes),
     group: cut.group,
     groups: cut.groups,
     splits: cut.splits,
@@ -171,17 +181,22 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     m,
     n,
     k,
+    k2: g.second?.k ?? 0,
   };
-  const flops = 2 * m * n * k * product(sizes);
-  const flags = { TRANSPOSE_A: Number(g.transposeA), TRANSPOSE_B: Number(g.transposeB) };
+  const flops = 2 * m * n * (k + common.k2) * product(sizes);
+  const flags = {
+    TRANSPOSE_A: Number(g.transposeA),
+    TRANSPOSE_B: Number(g.transposeB),
+    PAIR: Number(g.second !== undefined),
+  };
   const scaled = (strides: BatchAxes, by: number): BatchAxes =>
     strides.map((s) => s * by) as unknown as BatchAxes;
 
   if (kernel.name === "small") {
     const { rows, cols, lanesN, lanesK } = kernel;
     const workgroups = ceilDiv(m, rows) * ceilDiv(n, cols * lanesN) * cut.groups * cut.splits;
-    const call = dispatch<Operand, "a" | "b" | "y", string, string>(matmulSmall, {
-      bind: { a: g.a, b: g.b, y },
+    const call = dispatch<Operand, Bound, string, string>(matmulSmall, {
+      bind: { a: g.a, b: g.b, a_second: g.second?.a ?? g.a, b_second: g.second?.b ?? g.b, y },
       uniforms: {
         ...common,
         a_strides: scaled(g.aStrides, m * k),
@@ -202,19 +217,27 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     b_strides: scaled(g.bStrides, b.row * (g.transposeB ? n : k)),
     a_row: a.row,
     b_row: b.row,
+    a2_row: common.k2 / 4,
+    b2_row: g.transposeB ? common.k2 / 4 : b.row,
   };
-  const bind = { a: a.operand, b: b.operand, y };
+  const bind = {
+    a: a.operand,
+    b: b.operand,
+    a_second: g.second?.a ?? a.operand,
+    b_second: g.second?.b ?? b.operand,
+    y,
+  };
   const blocks = tiles * cut.groups * cut.splits;
   const call =
     kernel.name === "tile"
-      ? dispatch<Operand, "a" | "b" | "y", string, string>(matmulTile, {
+      ? dispatch<Operand, Bound, string, string>(matmulTile, {
           bind,
           uniforms,
           overrides: { ...flags, THREADS: kernel.threads },
           grid: linearGrid(blocks),
           flops,
         })
-      : dispatch<Operand, "a" | "b" | "y", string, string>(matmulRegister, {
+      : dispatch<Operand, Bound, string, string>(matmulRegister, {
           bind,
           uniforms,
           overrides: {

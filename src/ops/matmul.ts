@@ -1,4 +1,14 @@
-import { apply1, expectDType, input, type Node, type Op, output, type Tensor } from "../graph/node";
+import {
+  apply,
+  apply1,
+  expectDType,
+  expectRank,
+  input,
+  type Node,
+  type Op,
+  output,
+  type Tensor,
+} from "../graph/node";
 import {
   broadcast,
   broadcastStrides,
@@ -9,7 +19,7 @@ import {
   size,
   type TensorType,
 } from "../graph/shape";
-import { fill, mul } from "./elementwise";
+import { add, fill, mul } from "./elementwise";
 import { type BatchAxes, type Gemm, gemm } from "./matmul-variants";
 import { reshape } from "./views";
 
@@ -119,7 +129,34 @@ export const matmulOp: Op<MatmulAttrs> = {
       tB ? towards(node, b, dy, a, true, tA) : towards(node, b, a, dy, !tA, false),
     ];
   },
+  overTime(attrs, inputs, stacked) {
+    if (attrs.sumBatch) return null;
+    const ranks = inputs.map((x, k) => x.shape.length - Number(stacked[k]));
+    const [a, b] = inputs.map((x, k) => (stacked[k] ? timeFirst(x, Math.max(...ranks)) : x));
+    return walks(a as Tensor, b as Tensor)
+      ? apply(matmulOp, attrs, a as Tensor, b as Tensor)
+      : null;
+  },
+  // The product is summed over the time axis as over a batch; `fold` makes one of it for aᵀ b.
+  sumOverTime(attrs, [a, b], stacked) {
+    const [rank, same] = [(a as Tensor).shape.length, (b as Tensor).shape.length];
+    const batch = attrs.sumBatch ? rank === same : rank === 3 && same === 3;
+    if (!stacked[0] || !stacked[1] || !batch || !walks(a as Tensor, b as Tensor)) return null;
+    return apply1(matmulOp, { ...attrs, sumBatch: true }, a as Tensor, b as Tensor);
+  },
 };
+
+/** x [T, ...step] with axes of 1 behind the first until a step has `rank` axes. */
+function timeFirst(x: Tensor, rank: number): Tensor {
+  const [T = 1, ...step] = x.shape;
+  return reshape(x, [T, ...new Array<number>(rank - step.length).fill(1), ...step]);
+}
+
+/** Whether the kernels can walk the batch of two operands. */
+function walks(a: Tensor, b: Tensor): boolean {
+  const [x, y] = [leading(a.shape), leading(b.shape)];
+  return batchAxes(x, y, broadcast("matmul", x, y)) !== null;
+}
 
 const ONE: BatchAxes = [1, 1, 1, 1];
 const NONE: BatchAxes = [0, 0, 0, 0];
@@ -173,4 +210,86 @@ function towards(
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false } = options;
   return apply1(matmulOp, { transposeA, transposeB, sumBatch: false }, a, b);
+}
+
+/** How `matmulPairOp` reads b and b2. */
+export interface MatmulPairAttrs {
+  readonly transposeB: boolean;
+}
+
+// Both sums run in one invocation: far from the 32,768 trips a loop may have, and accurate.
+const LONGEST_PAIR = 16_384;
+
+/** From (a, b, a2, b2) y = a b + a2 b2; see `matmulPair`. */
+export const matmulPairOp: Op<MatmulPairAttrs> = {
+  name: "matmul_pair",
+  epilogue: true,
+  shape({ transposeB }, ...inputs) {
+    const [a, b, a2, b2] = inputs as [TensorType, TensorType, TensorType, TensorType];
+    for (const [name, { shape, dtype }] of Object.entries({ a, b, a2, b2 })) {
+      expectRank("matmul_pair", name, shape, 2);
+      expectDType("matmul_pair", name, dtype, "f32");
+    }
+    const attrs = { transposeA: false, transposeB, sumBatch: false };
+    const [first, second] = [sizesOf(attrs, a, b), sizesOf(attrs, a2, b2)];
+    if (first.m !== second.m || first.n !== second.n) {
+      throw new ShapeError(
+        `hyperloom: matmul_pair: the products ${show([first.m, first.n])} and ` +
+          `${show([second.m, second.n])} differ in shape; make M and N equal`,
+      );
+    }
+    if (first.k + second.k > LONGEST_PAIR) {
+      throw new ShapeError(
+        `hyperloom: matmul_pair: K + K2 is ${first.k + second.k}, at most ${LONGEST_PAIR} can be; ` +
+          "add two matmul()",
+      );
+    }
+    return [{ shape: [first.m, first.n], dtype: "f32" }];
+  },
+  dispatch(node, target) {
+    const [a, b, a2, b2] = node.inputs as [Tensor, Tensor, Tensor, Tensor];
+    const attrs = { transposeA: false, transposeB: node.attrs.transposeB, sumBatch: false };
+    const { m, n, k } = sizesOf(attrs, a, b);
+    const single = { sizes: ONE, aStrides: NONE, bStrides: NONE };
+    const second = { a: a2, b: b2, k: sizesOf(attrs, a2, b2).k };
+    return gemm({ ...attrs, ...single, a, b, y: output(node, 0), m, n, k, second }, target);
+  },
+  gradient({ attrs: { transposeB }, inputs }, [dy]) {
+    if (!dy) return inputs.map(() => null);
+    const [a, b, a2, b2] = inputs as [Tensor, Tensor, Tensor, Tensor];
+    const ofA = (w: Tensor) => matmul(dy, w, { transposeB: !transposeB });
+    const ofB = (x: Tensor) =>
+      transposeB ? matmul(dy, x, { transposeA: true }) : matmul(x, dy, { transposeA: true });
+    return [ofA(b), ofB(a), ofA(b2), ofB(a2)];
+  },
+  overTime({ transposeB }, inputs, stacked, T) {
+    const [a, b, a2, b2] = inputs as [Tensor, Tensor, Tensor, Tensor];
+    if (stacked[1] || stacked[3] || !stacked[0] || !stacked[2]) {
+      return [add(matmul(a, b, { transposeB }), matmul(a2, b2, { transposeB }))];
+    }
+    // The rows of all steps below each other.
+    const rows = (x: Tensor) => reshape(x, [-1, x.shape[2] as number]);
+    const y = matmulPair(rows(a), b, rows(a2), b2, { transposeB });
+    return [reshape(y, [T, -1, y.shape[1] as number])];
+  },
+};
+
+/**
+ * a b + a2 b2 in one dispatch: the product of (a, a2) and (b, b2) concatenated along K, without
+ * concatenating them. For the pre-activations W_h h + W_x x of recurrent cells.
+ * @param a [M, K]
+ * @param b [K, N], or [N, K] with `transposeB`
+ * @param a2 [M, K2]
+ * @param b2 [K2, N], or [N, K2] with `transposeB`
+ * @returns [M, N]; where K, K2 (and N without `transposeB`) are multiples of 4 from vector loads
+ * @throws ShapeError where the shapes disagree, or for another rank or dtype, or K + K2 > 16,384.
+ */
+export function matmulPair(
+  a: Tensor,
+  b: Tensor,
+  a2: Tensor,
+  b2: Tensor,
+  { transposeB = false }: Pick<MatmulOptions, "transposeB"> = {},
+): Tensor {
+  return apply1(matmulPairOp, { transposeB }, a, b, a2, b2);
 }

@@ -1,6 +1,7 @@
 import type { Tensor } from "../../src/graph/node";
 import { broadcast, broadcastStrides, type Shape, size, strides } from "../../src/graph/shape";
-import { type MatmulOptions, matmul } from "../../src/ops/matmul";
+import { add, mul, tanh } from "../../src/ops/elementwise";
+import { type MatmulOptions, matmul, matmulPair } from "../../src/ops/matmul";
 import type { Nd, OpCase } from "./case";
 
 /** y[…, m, n] = Σ_k a[…, m, k] b[…, k, n], by four loops. */
@@ -81,6 +82,58 @@ function everyOrder(
   );
 }
 
+function sumOf(x: Nd, y: Nd): Nd {
+  return { shape: x.shape, data: x.data.map((v, i) => v + (y.data[i] ?? 0)) };
+}
+
+/** a b + a2 b2 for both ways of storing b and b2. */
+function pairCases(m: number, k: number, k2: number, n: number, differences = true): OpCase[] {
+  return [false, true].map((transposeB) => ({
+    name: `matmulPair: [${m}, ${k}] and [${m}, ${k2}] to ${n} columns${transposeB ? ", b transposed" : ""}`,
+    ops: ["matmul_pair", "matmul"],
+    inputs: [
+      { shape: [m, k] },
+      { shape: transposeB ? [n, k] : [k, n] },
+      { shape: [m, k2] },
+      { shape: transposeB ? [n, k2] : [k2, n] },
+    ],
+    build: (...x) => matmulPair(...(x as [Tensor, Tensor, Tensor, Tensor]), { transposeB }),
+    oracle: (...x) => {
+      const [a, b, a2, b2] = x as [Nd, Nd, Nd, Nd];
+      return sumOf(product(a, b, { transposeB }), product(a2, b2, { transposeB }));
+    },
+    tolerance: TOLERANCE,
+    ...(differences ? {} : { gradients: [] }),
+  }));
+}
+
+/** The chain on top of it joins the product: one dispatch, with two more operands. */
+const pairWithEpilogue: OpCase = {
+  name: "matmulPair: with a bias, a product and tanh on top",
+  ops: ["matmul_pair"],
+  inputs: [
+    { shape: [9, 12] },
+    { shape: [20, 12] },
+    { shape: [9, 8] },
+    { shape: [20, 8] },
+    { shape: [20] },
+    { shape: [9, 20] },
+  ],
+  build: (...x) => {
+    const [a, b, a2, b2, bias, d] = x as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+    return tanh(add(mul(matmulPair(a, b, a2, b2, { transposeB: true }), d), bias));
+  },
+  oracle: (...x) => {
+    const [a, b, a2, b2, bias, d] = x as [Nd, Nd, Nd, Nd, Nd, Nd];
+    const options = { transposeB: true };
+    const y = sumOf(product(a, b, options), product(a2, b2, options));
+    const data = y.data.map((v, i) => Math.tanh(v * (d.data[i] ?? 0) + (bias.data[i % 20] ?? 0)));
+    return { shape: y.shape, data };
+  },
+  // tanh of the adapters is good to some 5e-6.
+  tolerance: 1e-5,
+};
+
 /** Matrix products: odd and prime sizes, batches, shared and per-sample operands, long sums. */
 export const matmulCases: readonly OpCase[] = [
   ...everyOrder(5, 7, 3),
@@ -124,4 +177,15 @@ export const matmulCases: readonly OpCase[] = [
   ...everyOrder(2, 65_537, 3, false, 0),
   matmulCase([1, 200_003], [200_003, 1], {}, false, 0),
   matmulCase([17, 131_073], [131_073, 8], {}, false, 0),
+  // Two products in one: vectors, an unaligned K, K2 or N, one row or column, several tiles.
+  ...pairCases(5, 8, 12, 16),
+  ...pairCases(5, 7, 3, 6),
+  ...pairCases(6, 8, 5, 12),
+  ...pairCases(1, 4, 4, 1),
+  ...pairCases(17, 20, 36, 19),
+  ...pairCases(67, 52, 8, 72, false),
+  ...pairCases(33, 64, 100, 132, false),
+  ...pairCases(163, 260, 140, 264, false),
+  ...pairCases(3, 1031, 2053, 7, false),
+  pairWithEpilogue,
 ];
