@@ -24,14 +24,29 @@ export { type DType, type Shape, ShapeError } from "./graph/shape";
 export * from "./hyper/bake";
 export * from "./hyper/flat";
 export * from "./hyper/hyper";
+export { type GenerationOptions, hyperCell } from "./hyper/hyper-cell";
 export * from "./hyper/hyper-cnn";
+export * from "./hyper/hyper-lstm";
+export * from "./hyper/hyper-rnn";
 export * from "./hyper/layouts";
 export * from "./hyper/static";
+export {
+  type Cell,
+  type CellOptions,
+  type CellParams,
+  type GatedCell,
+  stack,
+  zeroState,
+} from "./nn/cell";
+export { type CellDropout, dropoutCell } from "./nn/cell-dropout";
 export * from "./nn/cnn";
 export * from "./nn/dense";
 export * from "./nn/init";
+export * from "./nn/language-model";
 export * from "./nn/losses";
 export { type Context, type Module, module, type ParamSpec, type Values } from "./nn/module";
+export * from "./nn/recurrent";
+export { overSequence, type Recurrent } from "./nn/sequence";
 export { countParameters, slabsOf } from "./nn/slabs";
 export * from "./ops/contraction";
 export * from "./ops/conv2d";

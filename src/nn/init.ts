@@ -1,4 +1,4 @@
-import { type Key, normal, uniform } from "../graph/random";
+import { fold, type Key, normal, uniform } from "../graph/random";
 import { type Shape, size } from "../graph/shape";
 
 /**
@@ -68,6 +68,36 @@ export function orthogonal(gain = 1): Init {
       else orthonormalise(out, at, columns, rows, 1, columns);
     }
     return out.map((x) => gain * x);
+  };
+}
+
+/**
+ * A matrix [in, blocks·out] of `blocks` column blocks, each orthogonal by itself: the gates of a
+ * recurrent cell.
+ */
+export function orthogonalBlocks(blocks: number, gain = 1): Init {
+  return (key, shape) => {
+    const [rows = 1, columns = 1] = shape;
+    const width = columns / blocks;
+    const drawn = orthogonal(gain)(key, [blocks, rows, width]);
+    const out = new Float64Array(drawn.length);
+    for (let block = 0; block < blocks; block++) {
+      for (let row = 0; row < rows; row++) {
+        const from = (block * rows + row) * width;
+        out.set(drawn.subarray(from, from + width), row * columns + block * width);
+      }
+    }
+    return out;
+  };
+}
+
+/** An init of its own for each slice along the first axis, which has as many as there are inits. */
+export function stackedInits(...inits: readonly Init[]): Init {
+  return (key, shape) => {
+    const out = new Float64Array(size(shape));
+    const part = shape.slice(1);
+    for (const [k, init] of inits.entries()) out.set(init(fold(key, k), part), k * size(part));
+    return out;
   };
 }
 

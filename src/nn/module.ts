@@ -27,8 +27,15 @@ export type Values<P> = P extends { readonly shape: Shape }
 export interface Context {
   /** Training (dropout, batch statistics) or evaluation. */
   readonly train: boolean;
-  /** u32[4]: run key (2 words), step number, 0; null where no random numbers are at hand. */
+  /**
+   * u32[4]: run key (2 words), step number, and the time step of a recurrent module or 0; null
+   * where no random numbers are at hand.
+   */
   readonly key: Tensor | null;
+  /** The first dropout site that is the module's own; a parent gives each child a range. Default 0. */
+  readonly site?: number;
+  /** Masks in place of random ones: entries 0 or 1/keep, for comparison with recorded runs. */
+  readonly mask?: (shape: Shape, keep: number, site: number) => Tensor;
 }
 
 /** What a module makes. */

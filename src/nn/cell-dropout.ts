@@ -1,0 +1,81 @@
+import type { Tensor } from "../graph/node";
+import { equal, type Shape, ShapeError, show } from "../graph/shape";
+import { dropout } from "../ops/dropout";
+import { equalTo, fill, mul } from "../ops/elementwise";
+import { constant } from "../ops/sources";
+import { reshape } from "../ops/views";
+import { type Cell, SITE } from "./cell";
+import type { Context } from "./module";
+
+/**
+ * The mask of a dropout in this run: entries 0 or 1/keep; null in evaluation and for keep = 1.
+ * @param site number of the dropout, added to `context.site`
+ * @throws ShapeError where training has no key, or a given mask another shape.
+ */
+export function maskFor(context: Context, shape: Shape, keep: number, site: number): Tensor | null {
+  if (!context.train || keep === 1) return null;
+  const at = (context.site ?? 0) + site;
+  if (context.mask) {
+    const mask = context.mask(shape, keep, at);
+    if (equal(mask.shape, shape)) return mask;
+    throw new ShapeError(
+      `hyperloom: dropout: the mask given for site ${at} is ${show(mask.shape)}, must be ${show(shape)}`,
+    );
+  }
+  if (!context.key) {
+    throw new ShapeError(
+      `hyperloom: dropout with keep ${keep} was asked to train without random numbers; give the ` +
+        "context a key",
+    );
+  }
+  return dropout(fill(1, shape), keep, context.key, at);
+}
+
+/** @throws ShapeError unless 0 < keep <= 1. */
+export function expectKeep(cell: string, name: string, keep: number): void {
+  if (!(keep > 0 && keep <= 1)) {
+    throw new ShapeError(
+      `hyperloom: ${cell}: ${name} is ${keep}, must lie above 0 and be at most 1: it is the part kept`,
+    );
+  }
+}
+
+/** Parts kept of a cell's input and output, 1 (all) by default. */
+export interface CellDropout {
+  readonly input?: number;
+  readonly output?: number;
+}
+
+/**
+ * A cell with dropout on its inputs x and on its outputs; the states keep all. Parameters and their
+ * names are the cell's. Symbols become one-hot vectors in training where inputs are dropped.
+ * @throws ShapeError unless the parts kept lie in (0, 1].
+ */
+export function dropoutCell(cell: Cell, { input = 1, output = 1 }: CellDropout): Cell {
+  expectKeep("dropoutCell", "input", input);
+  expectKeep("dropoutCell", "output", output);
+  const { name, inputs, units, params, state, sites } = cell;
+  return {
+    name,
+    inputs,
+    units,
+    params,
+    state,
+    sites,
+    options: { ...cell.options, inputKeep: input, outputKeep: output },
+    apply: (context, values, states, x) => {
+      const given = maskFor(context, [x.shape[0] as number, inputs], input, SITE.input);
+      const fed = given ? mul(x.dtype === "f32" ? x : oneHot(x, inputs), given) : x;
+      const applied = cell.apply(context, values, states, fed);
+      const mask = maskFor(context, applied.outputs.shape, output, SITE.output);
+      return mask ? { ...applied, outputs: mul(applied.outputs, mask) } : applied;
+    },
+  };
+}
+
+/** Symbols [B] as vectors [B, V] of 0 and one 1. */
+function oneHot(x: Tensor, V: number): Tensor {
+  const all = Array.from({ length: V }, (_, v) => v);
+  const symbols = x.dtype === "u32" ? Uint32Array.from(all) : Int32Array.from(all);
+  return equalTo(reshape(x, [x.shape[0] as number, 1]), constant(symbols, [1, V]));
+}
