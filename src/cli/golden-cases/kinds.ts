@@ -1,8 +1,19 @@
 import type { Device } from "../../gpu/device";
 import { type GoldenCase, type GoldenFiles, isGiven, parseCase } from "./case";
 import type { Evaluate, Results } from "./graph";
+import { charLmLabml, charLmPaper } from "./char-lm";
 import { convGenerated, networkHyperCnn } from "./networks";
 import { closedLoop, givenGradients } from "./optimizers";
+import {
+  hyperLstmLabml,
+  hyperLstmLabmlCell,
+  hyperLstmPaper,
+  hyperLstmPaperCell,
+  hyperRnnKind,
+  lstmLabml,
+  lstmLabmlCell,
+  lstmSupercell,
+} from "./recurrent";
 import { staticG1910, staticPaper, staticPaperTiled } from "./static";
 
 /** The computation of each kind. */
@@ -11,7 +22,17 @@ const kinds: Readonly<Record<string, Evaluate>> = {
   "static.paper_tiled": staticPaperTiled,
   "static.g1910": staticG1910,
   "conv.generated": convGenerated,
+  "lstm.labml_cell": lstmLabmlCell,
+  "lstm.labml": lstmLabml,
+  "lstm.supercell": lstmSupercell,
+  "hyperlstm.labml_cell": hyperLstmLabmlCell,
+  "hyperlstm.labml": hyperLstmLabml,
+  "hyperlstm.paper_cell": hyperLstmPaperCell,
+  "hyperlstm.paper": hyperLstmPaper,
+  hyperrnn: hyperRnnKind,
   "network.hyper_cnn": networkHyperCnn,
+  "network.char_lm_labml": charLmLabml,
+  "network.char_lm_paper": charLmPaper,
   "optimizer.given_gradients": givenGradients,
   "optimizer.closed_loop": closedLoop,
 };
