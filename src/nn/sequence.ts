@@ -1,58 +1,10 @@
 import type { Tensor } from "../graph/node";
-import { ShapeError, show } from "../graph/shape";
 import { leaves, rebuild, type Tree } from "../graph/tree";
 import { add } from "../ops/elementwise";
-import { concat, slice } from "../ops/layout";
 import { constant } from "../ops/sources";
 import { reshape } from "../ops/views";
+import { scan, type ScanOptions, type Step } from "../schedule/scan";
 import type { Applied, Context, Module, ParamSpec, StateSpec, Values } from "./module";
-
-/** One time step: new states, one for each old one, and outputs. */
-export type Step = (
-  states: readonly Tensor[],
-  xs: readonly Tensor[],
-) => { readonly states: readonly Tensor[]; readonly outputs: readonly Tensor[] };
-
-/**
- * Applies a step to xs[0], xs[1], …, each step being nodes of its own: for few steps.
- * @returns the states after the last step, and the outputs stacked, [T, ...].
- * @throws ShapeError where the xs differ in length.
- */
-export function unroll(
-  step: Step,
-  states: readonly Tensor[],
-  xs: readonly Tensor[],
-): { readonly states: readonly Tensor[]; readonly outputs: readonly Tensor[] } {
-  const T = xs[0]?.shape[0] ?? 0;
-  for (const x of xs) {
-    if (T === 0 || x.shape[0] !== T) {
-      throw new ShapeError(
-        `hyperloom: unroll: an input has shape ${show(x.shape)}, its first axis must be T = ${T}`,
-      );
-    }
-  }
-  let now = states;
-  const rows: Tensor[][] = [];
-  for (let t = 0; t < T; t++) {
-    const made = step(
-      now,
-      xs.map((x) => elementAt(x, t)),
-    );
-    now = made.states;
-    for (const [k, y] of made.outputs.entries()) {
-      const row = rows[k] ?? [];
-      row.push(reshape(y, [1, ...y.shape]));
-      rows[k] = row;
-    }
-  }
-  return { states: now, outputs: rows.map((row) => concat(row, 0)) };
-}
-
-function elementAt(x: Tensor, t: number): Tensor {
-  const rest = x.shape.slice(1);
-  const at = slice(x, [t, ...rest.map(() => 0)], [t + 1, ...rest]);
-  return reshape(at, rest);
-}
 
 /** A recurrent module: one time step from x to an output, a state from step to step. */
 export type Recurrent = Module<Tree<ParamSpec>, Tree<StateSpec>>;
@@ -72,12 +24,13 @@ export function overSequence(
   state: Values<Tree<StateSpec>>,
   xs: Tensor,
   masks?: Tensor,
+  options: ScanOptions = {},
 ): Applied<Tensor, Tree<StateSpec>> {
   const T = xs.shape[0] as number;
   const keys = context.key && keysOfSteps(context.key, T);
   const inputs = [xs, ...(keys ? [keys] : []), ...(masks ? [masks] : [])];
   const tree = state as Tree<Tensor>;
-  const step: Step = (states, elements) => {
+  const step = (states: readonly Tensor[], elements: readonly Tensor[]): Step => {
     const [x, ...rest] = elements as readonly [Tensor, ...Tensor[]];
     const at: Context = {
       ...context,
@@ -87,7 +40,7 @@ export function overSequence(
     const applied = module.apply(at, params, rebuild(tree, isTensor, states), x);
     return { states: tensorsOf(applied.state as Tree<Tensor>), outputs: [applied.outputs] };
   };
-  const made = unroll(step, tensorsOf(tree), inputs);
+  const made = scan(step, tensorsOf(tree), inputs, options);
   return { outputs: made.outputs[0] as Tensor, state: rebuild(tree, isTensor, made.states) };
 }
 
