@@ -49,7 +49,7 @@ const tensorsOf = (tree: Tree<Tensor>): Tensor[] =>
   leaves(tree, isTensor).map(({ value }) => value);
 
 /** The keys of T time steps, [T, 4]: the given one, its last word counted on. */
-function keysOfSteps(key: Tensor, T: number): Tensor {
+export function keysOfSteps(key: Tensor, T: number): Tensor {
   const steps = new Uint32Array(4 * T);
   for (let t = 0; t < T; t++) steps[4 * t + 3] = t;
   return add(reshape(key, [1, 4]), constant(steps, [T, 4]));

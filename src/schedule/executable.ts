@@ -17,8 +17,10 @@ export interface Program {
   readonly inputs: Readonly<Record<string, Tensor>>;
   /** Read back after every run. */
   readonly outputs: Readonly<Record<string, Tensor>>;
-  /** New values of variables; a program with updates advances the step number. */
+  /** New values of variables. */
   readonly updates?: ReadonlyMap<Variable, Tensor>;
+  /** Whether a run counts as a step of the variables; default: where there are updates. */
+  readonly advances?: boolean;
   /** Inputs that follow from the step number (learning rate, random key, …): t = 1, 2, … */
   readonly feeds?: readonly {
     readonly tensor: Tensor;
@@ -284,7 +286,8 @@ export class Executable {
 
   #advance(): void {
     this.#runs++;
-    if (this.program.updates?.size) this.variables.step++;
+    const { updates, advances = (updates?.size ?? 0) > 0 } = this.program;
+    if (advances) this.variables.step++;
   }
 
   #encodeCopies(encoder: GPUCommandEncoder, staging?: GPUBuffer): void {
