@@ -4,7 +4,7 @@ import { fold, key, uniform } from "../src/graph/random";
 import { type Shape, size } from "../src/graph/shape";
 import { hyperCnn } from "../src/hyper/hyper-cnn";
 import { slabsOf } from "../src/nn/slabs";
-import { contraction } from "../src/ops/contraction";
+import { contraction } from "../src/ops/generate";
 import { conv2d, conv2dInputGradientOp, conv2dKernelGradientOp } from "../src/ops/conv2d";
 import { add } from "../src/ops/elementwise";
 import { matmul } from "../src/ops/matmul";

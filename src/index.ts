@@ -53,6 +53,7 @@ export * from "./ops/conv2d";
 export * from "./ops/dropout";
 export * from "./ops/elementwise";
 export * from "./ops/gather";
+export * from "./ops/generate";
 export * from "./ops/layout";
 export * from "./ops/matmul";
 export * from "./ops/pool";

@@ -1,7 +1,7 @@
 import type { Tensor } from "../graph/node";
 import { fold } from "../graph/random";
 import { show, ShapeError } from "../graph/shape";
-import { contraction, contractionLayout, generateSlices } from "../ops/contraction";
+import { contraction, contractionLayout, generateSlices } from "../ops/generate";
 import { unpack } from "../ops/views";
 import { type Init, normalInit, orthogonal, truncatedNormal, zeros } from "../nn/init";
 import type { Module, ParamSpec, Stateless } from "../nn/module";

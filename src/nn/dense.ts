@@ -1,6 +1,6 @@
 import type { Tensor } from "../graph/node";
 import { ShapeError, show } from "../graph/shape";
-import { linear } from "../ops/contraction";
+import { linear } from "../ops/generate";
 import { add } from "../ops/elementwise";
 import { matmul } from "../ops/matmul";
 import { reshape } from "../ops/views";

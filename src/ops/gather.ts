@@ -71,6 +71,8 @@ export const gatherOp: Op<null> = {
     if (!dy || dtype !== "f32") return [null, null];
     return [apply1(scatterAddOp, { shape }, dy, input(node, 1)), null];
   },
+  overTime: (_, [table, indices], stacked) =>
+    stacked[0] ? null : [gather(table as Tensor, indices as Tensor)],
 };
 
 /** From (dy, indices) a table of `shape`: row v is the sum of dy over the positions with index v. */
@@ -107,6 +109,8 @@ export const scatterAddOp: Op<{ readonly shape: Shape }> = {
     return [first, ...sumRows(sums, dtable, spans, entries * width, target)];
   },
   gradient: (node, [ddtable]) => [ddtable ? gather(ddtable, input(node, 1)) : null, null],
+  sumOverTime: (attrs, [dy, indices], stacked) =>
+    stacked[0] && stacked[1] ? apply1(scatterAddOp, attrs, dy as Tensor, indices as Tensor) : null,
 };
 
 /**

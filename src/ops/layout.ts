@@ -14,6 +14,7 @@ import {
   type TensorType,
 } from "../graph/shape";
 import { type CopyAxis, fullAxis, stridedCopy } from "./strided-copy";
+import { reshape } from "./views";
 
 /**
  * Ops that move elements without computing: all of them copy 32-bit words, so that every dtype is
@@ -40,6 +41,9 @@ export const transposeOp: Op<{ readonly permutation: readonly number[] }> = {
     for (const [k, axis] of node.attrs.permutation.entries()) inverse[axis] = k;
     return [dy ? transpose(dy, inverse) : null];
   },
+  overTime: ({ permutation }, [x]) => [
+    transpose(x as Tensor, [0, ...permutation.map((axis) => axis + 1)]),
+  ],
 };
 
 /** Where elements of a smaller tensor lie in a larger one: index j of axis k at begin_k + j step_k. */
@@ -49,6 +53,13 @@ interface Placement {
   /** Not 0; negative steps walk backwards. */
   readonly step: readonly number[];
 }
+
+/** The same at each of T time steps: a first axis in front, of which all is taken. */
+const placedOverTime = ({ shape, begin, step }: Placement, T: number): Placement => ({
+  shape: [T, ...shape],
+  begin: [0, ...begin],
+  step: [1, ...step],
+});
 
 /** y[j] = x[begin + j step], y having `shape`: slices, every k-th element and flips. */
 export const sliceOp: Op<Placement> = {
@@ -67,6 +78,7 @@ export const sliceOp: Op<Placement> = {
     if (!dy || dtype !== "f32") return [null];
     return [apply1(padOp, { shape, begin, step, value: 0 }, dy)];
   },
+  overTime: (attrs, [x], _, T) => [apply1(sliceOp, placedOverTime(attrs, T), x as Tensor)],
 };
 
 /** y[begin + j step] = x[j], everything else in y, which has `shape`, being `value`. */
@@ -97,6 +109,9 @@ export const padOp: Op<Placement & { readonly value: number }> = {
     const { shape, dtype } = input(node, 0);
     return [dy && dtype === "f32" ? apply1(sliceOp, { shape, begin, step }, dy) : null];
   },
+  overTime: ({ value, ...attrs }, [x], _, T) => [
+    apply1(padOp, { ...placedOverTime(attrs, T), value }, x as Tensor),
+  ],
 };
 
 /** x repeated along the axes in which it is 1, under NumPy's rule. */
@@ -122,6 +137,11 @@ export const broadcastToOp: Op<{ readonly shape: Shape }> = {
   },
   // The gradient driver sums over what was stretched.
   gradient: (node, [dy]) => [dy && input(node, 0).dtype === "f32" ? dy : null],
+  overTime({ shape }, [x], _, T) {
+    const step = (x as Tensor).shape.slice(1);
+    const missing = new Array<number>(shape.length - step.length).fill(1);
+    return [broadcastTo(reshape(x as Tensor, [T, ...missing, ...step]), [T, ...shape])];
+  },
 };
 
 /** Elements of a row that one invocation of concat.wgsl copies. */
@@ -207,6 +227,10 @@ export const concatOp: Op<{ readonly axis: number }> = {
       if (!dy || dtype !== "f32") return null;
       return apply1(sliceOp, { shape, begin, step: shape.map(() => 1) }, dy);
     });
+  },
+  overTime({ axis }, inputs, stacked, T) {
+    const xs = inputs.map((x, k) => (stacked[k] ? x : broadcastTo(x, [T, ...x.shape])));
+    return [concat(xs, axis + 1)];
   },
 };
 

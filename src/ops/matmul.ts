@@ -21,6 +21,7 @@ import {
 } from "../graph/shape";
 import { add, fill, mul } from "./elementwise";
 import { type BatchAxes, type Gemm, gemm } from "./matmul-variants";
+import { allRows, timeFirst } from "./time-axis";
 import { reshape } from "./views";
 
 /** Which operands are stored with their last two axes exchanged. */
@@ -146,12 +147,6 @@ export const matmulOp: Op<MatmulAttrs> = {
   },
 };
 
-/** x [T, ...step] with axes of 1 behind the first until a step has `rank` axes. */
-function timeFirst(x: Tensor, rank: number): Tensor {
-  const [T = 1, ...step] = x.shape;
-  return reshape(x, [T, ...new Array<number>(rank - step.length).fill(1), ...step]);
-}
-
 /** Whether the kernels can walk the batch of two operands. */
 function walks(a: Tensor, b: Tensor): boolean {
   const [x, y] = [leading(a.shape), leading(b.shape)];
@@ -267,9 +262,7 @@ export const matmulPairOp: Op<MatmulPairAttrs> = {
     if (stacked[1] || stacked[3] || !stacked[0] || !stacked[2]) {
       return [add(matmul(a, b, { transposeB }), matmul(a2, b2, { transposeB }))];
     }
-    // The rows of all steps below each other.
-    const rows = (x: Tensor) => reshape(x, [-1, x.shape[2] as number]);
-    const y = matmulPair(rows(a), b, rows(a2), b2, { transposeB });
+    const y = matmulPair(allRows(a), b, allRows(a2), b2, { transposeB });
     return [reshape(y, [T, -1, y.shape[1] as number])];
   },
 };

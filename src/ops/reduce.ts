@@ -188,8 +188,12 @@ export function sumRows(
   return reduceSlots("sum", x, y, slots, target);
 }
 
-function reduction(operation: Operation, gradient: Op<ReduceAttrs>["gradient"]): Op<ReduceAttrs> {
-  return {
+function reduction(
+  operation: Operation,
+  gradient: Op<ReduceAttrs>["gradient"],
+  more: Pick<Op<ReduceAttrs>, "sumOverTime"> = {},
+): Op<ReduceAttrs> {
+  const op: Op<ReduceAttrs> = {
     name: operation,
     epilogue: true,
     shape({ axes }, x) {
@@ -203,8 +207,14 @@ function reduction(operation: Operation, gradient: Op<ReduceAttrs>["gradient"]):
       return reduceSlots(operation, x, output(node, 0), { r0, k0, r1, k1, r2 }, target);
     },
     gradient,
+    overTime: ({ axes }, [x]) => [reduce(op, x as Tensor, behindTime(axes), {})],
+    ...more,
   };
+  return op;
 }
+
+/** The axes of a tensor that has a time axis in front. */
+const behindTime = (axes: readonly number[]): number[] => axes.map((axis) => axis + 1);
 
 /** A shape with the given axes set to 1. */
 function kept(shape: Shape, axes: readonly number[]): Shape {
@@ -228,9 +238,11 @@ function extremeGradient(node: Node<ReduceAttrs>, [dy]: readonly (Tensor | null)
 }
 
 /** Sum over axes: y = Σ x, pairwise-like; the kernel states its error bound. */
-export const sumOp: Op<ReduceAttrs> = reduction("sum", (node, [dy]) => [
-  dy ? stretch(dy, input(node, 0).shape, node.attrs.axes) : null,
-]);
+export const sumOp: Op<ReduceAttrs> = reduction(
+  "sum",
+  (node, [dy]) => [dy ? stretch(dy, input(node, 0).shape, node.attrs.axes) : null],
+  { sumOverTime: ({ axes }, [x]) => sum(x as Tensor, [0, ...behindTime(axes)]) },
+);
 
 /** Largest element along axes; NaN where any is. Tied elements share the gradient equally. */
 export const maxOp: Op<ReduceAttrs> = reduction("max", extremeGradient);

@@ -19,6 +19,8 @@ import {
 } from "../graph/node";
 import { equal, ShapeError, show, size, type TensorType } from "../graph/shape";
 import { fillOp } from "./elementwise";
+import { allRows, everyStep } from "./time-axis";
+import { reshape } from "./views";
 
 /** An invocation runs three times over a row, and one adapter ends its loops after 65,535 trips in all. */
 const MAX_CLASSES = 16_384;
@@ -76,6 +78,11 @@ function rowDispatch(
 /** From (logits, labels, weight): loss rows, correct rows, and stats [rows, 2] for the gradient. */
 export const softmaxCrossEntropyOp: Op<null> = {
   name: "softmax_cross_entropy",
+  overTime(_, inputs, stacked, T) {
+    const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
+    const outputs = apply(softmaxCrossEntropyOp, null, ...rows);
+    return outputs.map((y) => reshape(y, [T, -1, ...y.shape.slice(1)]));
+  },
   shape(_, ...inputs) {
     const rows = expectRows("softmax_cross_entropy", ...inputs);
     return [
@@ -170,6 +177,13 @@ interface CrossEntropyGradientAttrs {
  */
 export const softmaxCrossEntropyGradientOp: Op<CrossEntropyGradientAttrs> = {
   name: "softmax_cross_entropy_gradient",
+  overTime(attrs, inputs, stacked, T) {
+    // The mean of each step has its own sum of weights.
+    if (attrs.mean) return null;
+    const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
+    const dlogits = apply1(softmaxCrossEntropyGradientOp, attrs, ...rows);
+    return [reshape(dlogits, [T, -1, dlogits.shape[1] as number])];
+  },
   shape: (_, logits) => [logits as TensorType],
   dispatch(node) {
     const { mean, factor } = node.attrs;
@@ -239,6 +253,7 @@ export const softmaxOp: Op<SoftmaxAttrs> = {
   gradient(node, [dy]) {
     return [dy ? apply1(softmaxGradientOp, node.attrs, output(node, 0), dy) : null];
   },
+  overTime: (attrs, [x]) => [apply1(softmaxOp, attrs, x as Tensor)],
 };
 
 /** From (y, dy) the gradient of softmax, or of its logarithm, whose output y is. */
@@ -259,6 +274,9 @@ export const softmaxGradientOp: Op<SoftmaxAttrs> = {
     ];
   },
   gradient: notDifferentiable("second derivatives through softmax are not provided"),
+  overTime: (attrs, inputs, stacked, T) => [
+    apply1(softmaxGradientOp, attrs, ...inputs.map((x, k) => everyStep(x, stacked[k], T))),
+  ],
 };
 
 /**

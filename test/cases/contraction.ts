@@ -2,13 +2,15 @@ import { apply, apply1, input, type Node, type Tensor } from "../../src/graph/no
 import { type Shape, size } from "../../src/graph/shape";
 import {
   type ContractionAttrs,
-  contraction,
   contractionGradientAOp,
   contractionGradientWOp,
+} from "../../src/ops/contraction";
+import {
+  contraction,
   contractionLayout,
   generateSlices,
   type TileGrid,
-} from "../../src/ops/contraction";
+} from "../../src/ops/generate";
 import { placeholder } from "../../src/ops/sources";
 import type { Nd, OpCase } from "./case";
 

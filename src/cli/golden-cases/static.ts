@@ -2,7 +2,7 @@ import type { Tensor } from "../../graph/node";
 import { g1910Generator } from "../../hyper/layouts";
 import { type GeneratedKernel, staticGenerator } from "../../hyper/static";
 import type { Context } from "../../nn/module";
-import { generateSlices } from "../../ops/contraction";
+import { generateSlices } from "../../ops/generate";
 import { concat, transpose } from "../../ops/layout";
 import { reshape } from "../../ops/views";
 import { type GoldenCase, setting } from "./case";

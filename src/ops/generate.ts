@@ -1,0 +1,161 @@
+import { apply1, expectDType, expectRank, type Tensor } from "../graph/node";
+import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { contractionOp, plainRows } from "./contraction";
+import { constant } from "./sources";
+import { reshape, type SlabLayout, slabLayout } from "./views";
+
+/** A kernel made of basic blocks: how many of them along its input and its output channels. */
+export interface TileGrid {
+  readonly tilesIn: number;
+  readonly tilesOut: number;
+}
+
+function expectShape(op: string, name: string, x: TensorType, shape: Shape): void {
+  expectDType(op, name, x.dtype, "f32");
+  if (!equal(x.shape, shape)) {
+    throw new ShapeError(
+      `hyperloom: ${op}: ${name} has shape ${show(x.shape)}, must be ${show(shape)} to fit the others`,
+    );
+  }
+}
+
+/**
+ * A linear map y[m, o] = Σ_k W[o, k] x[m, k] + b[o], whose gradients of W and b take one dispatch.
+ * @param x [M, K]
+ * @param W [N, K]
+ * @param b [N]
+ * @returns y [M, N], in one dispatch
+ * @throws ShapeError naming the shapes that disagree.
+ */
+export function linear(x: Tensor, W: Tensor, b: Tensor): Tensor {
+  const [M = 0, K = 0] = x.shape;
+  const [N = 0] = W.shape;
+  expectShape("linear", "W", W, [N, K]);
+  expectShape("linear", "b", b, [N]);
+  return reshape(generateSlices(x, reshape(W, [1, N, K]), reshape(b, [1, N])), [M, N]);
+}
+
+/**
+ * First step of the static generator: a[m, i] = W_i[i] z[m] + B_i[i].
+ * @param z embeddings [M, N_z]
+ * @param W_i [N_in, d, N_z]
+ * @param B_i [N_in, d]
+ * @returns a [M, N_in, d], in one dispatch
+ * @throws ShapeError naming the shapes that disagree.
+ */
+export function generateSlices(z: Tensor, W_i: Tensor, B_i: Tensor): Tensor {
+  const op = "generateSlices";
+  expectRank(op, "z", z.shape, 2);
+  expectRank(op, "W_i", W_i.shape, 3);
+  const [M = 0, nz = 0] = z.shape;
+  const [slices = 0, d = 0] = W_i.shape;
+  expectShape(op, "z", z, [M, nz]);
+  expectShape(op, "W_i", W_i, [slices, d, nz]);
+  expectShape(op, "B_i", B_i, [slices, d]);
+  const width = slices * d;
+  const { attrs, tiles } = plainRows(M, width);
+  const a = apply1(
+    contractionOp,
+    attrs,
+    reshape(z, [M, 1, nz]),
+    reshape(W_i, [1, width, nz]),
+    reshape(B_i, [1, width]),
+    tiles,
+  );
+  return reshape(a, [M, slices, d]);
+}
+
+/**
+ * Where the kernels of `layers` lie in the slab that `contraction` makes: shapes
+ * [C_out, C_in, height, width], each at a multiple of 64 elements.
+ * @param slices input channels N_in of a block
+ * @param outputs output channels N_out of a block
+ */
+export function contractionLayout(
+  layers: readonly TileGrid[],
+  slices: number,
+  outputs: number,
+  height: number,
+  width: number,
+): SlabLayout {
+  return slabLayout(
+    layers.map(({ tilesIn, tilesOut }) => [tilesOut * outputs, tilesIn * slices, height, width]),
+  );
+}
+
+/** For each tile its base and step, and at a layer's first tile the padding behind the layer. */
+function tileTable(
+  layers: readonly TileGrid[],
+  layout: SlabLayout,
+  slices: number,
+  outputs: number,
+) {
+  const rows: number[] = [];
+  for (const [l, { tilesIn, tilesOut }] of layers.entries()) {
+    const [, channelsIn = 0, height = 0, width = 0] = layout.shapes[l] ?? [];
+    const plane = height * width;
+    const step = channelsIn * plane;
+    const start = layout.offsets[l] ?? 0;
+    const end = start + size(layout.shapes[l] ?? []);
+    const padding = (layout.offsets[l + 1] ?? layout.total) - end;
+    for (let ti = 0; ti < tilesIn; ti++) {
+      for (let to = 0; to < tilesOut; to++) {
+        const first = ti === 0 && to === 0;
+        rows.push(
+          start + to * outputs * step + ti * slices * plane,
+          step,
+          end,
+          first ? padding : 0,
+        );
+      }
+    }
+  }
+  return Uint32Array.from(rows);
+}
+
+/**
+ * Second step of the static generator, for all layers that share it in one dispatch:
+ * K_i = ⟨W_out, a_i⟩ + B_out, and kernel[to·N_out + o, ti·N_in + i, r, c] = K_i[r, o·f_w + c]. Tiles
+ * take the embeddings in order: layer after layer, within a layer t = ti·tilesOut + to.
+ * @param a [M, N_in, d] from `generateSlices`, M the number of all tiles
+ * @param W_out [f_h, N_out·f_w, d]
+ * @param B_out [f_h, N_out·f_w]
+ * @param width f_w; default f_h, square kernels
+ * @returns a slab with the layout of `contractionLayout`, padding set to zero
+ * @throws ShapeError naming the shapes that disagree.
+ */
+export function contraction(
+  a: Tensor,
+  W_out: Tensor,
+  B_out: Tensor,
+  layers: readonly TileGrid[],
+  width?: number,
+): Tensor {
+  const op = "contraction";
+  expectRank(op, "a", a.shape, 3);
+  expectRank(op, "W_out", W_out.shape, 3);
+  const [M = 0, slices = 0, d = 0] = a.shape;
+  const [height = 0, row = 0] = W_out.shape;
+  const w = width ?? height;
+  if (row % w !== 0) {
+    throw new ShapeError(
+      `hyperloom: contraction: W_out ${show(W_out.shape)} has ${row} columns, no multiple of the ` +
+        `kernel width ${w}; pass the width`,
+    );
+  }
+  expectShape(op, "a", a, [M, slices, d]);
+  expectShape(op, "W_out", W_out, [height, row, d]);
+  expectShape(op, "B_out", B_out, [height, row]);
+  const wanted = layers.reduce((n, { tilesIn, tilesOut }) => n + tilesIn * tilesOut, 0);
+  if (wanted !== M) {
+    throw new ShapeError(
+      `hyperloom: contraction: a ${show(a.shape)} has ${M} tiles, the layers need ${wanted}; ` +
+        "give one embedding for each tile",
+    );
+  }
+  const outputs = row / w;
+  const layout = contractionLayout(layers, slices, outputs, height, w);
+  const attrs = { outputs, width: w, plane: height * w, total: layout.total, plain: false };
+  const table = constant(tileTable(layers, layout, slices, outputs), [M, 4]);
+  return apply1(contractionOp, attrs, a, W_out, B_out, table);
+}
