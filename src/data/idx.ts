@@ -1,4 +1,5 @@
 import { DataFileError } from "./errors";
+import { DEFLATE_LIMIT, damagedGzip, isGzip, unpacked } from "./gzip";
 
 /**
  * The IDX format of MNIST: a big-endian u32 magic number 0x0000TTRR (type 08 = u8, rank RR), RR
@@ -12,39 +13,6 @@ interface Kind {
 const IMAGES: Kind = { rank: 3, holds: "images" };
 const LABELS: Kind = { rank: 1, holds: "labels" };
 const U8 = 0x08;
-
-/** Deflate cannot shrink data further than this, so a header that declares more is lying. */
-const DEFLATE_LIMIT = 1032;
-/** A slice of this many bytes expands to at most 16 MiB before its output is looked at. */
-const SLICE_BYTES = 16384;
-
-const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
-
-/** The bytes of a file, unpacked where it is gzip, in pieces; stopping early stops unpacking. */
-async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  if (!isGzip(bytes)) {
-    yield bytes;
-    return;
-  }
-  let at = 0;
-  const packed = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    pull(controller) {
-      controller.enqueue(bytes.slice(at, at + SLICE_BYTES));
-      at += SLICE_BYTES;
-      if (at >= bytes.length) controller.close();
-    },
-  });
-  const reader = packed.pipeThrough(new DecompressionStream("gzip")).getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel().catch(() => undefined);
-  }
-}
 
 /** Reads and checks the header: the sizes along each axis. */
 function readSizes(header: Uint8Array, file: string, kind: Kind): number[] {
@@ -89,7 +57,7 @@ async function readIdx(
   let filled = 0;
   const declared = () => `${values.length} bytes after the header, ${sizes.join(" x ")}`;
   try {
-    for await (let piece of pieces(bytes)) {
+    for await (let piece of unpacked(bytes)) {
       if (filled < header.length) {
         const taken = Math.min(header.length - filled, piece.length);
         header.set(piece.subarray(0, taken), filled);
@@ -117,8 +85,7 @@ async function readIdx(
     }
   } catch (error) {
     if (error instanceof DataFileError) throw error;
-    const found = "its gzip stream is damaged or truncated";
-    throw new DataFileError(file, found, "a whole gzip file", again, { cause: error });
+    throw damagedGzip(file, error);
   }
   if (filled < header.length) {
     throw new DataFileError(
