@@ -79,6 +79,8 @@ export function embedder(
   { nz, init = "broken", source = "fresh" }: GenerationOptions,
 ): Embedder {
   expectSize("hyperCell", "nz", nz);
+  expectOneOf("init", init, ["broken", "paper"]);
+  expectOneOf("source", source, ["fresh", "previous"]);
   const { W_h, W_x, ...others } = hyper.params as CellParams & Record<"W_h" | "W_x", ParamSpec>;
   const start = init === "paper" ? zeros : SMALL;
   const columns = hyper.gates.length * hyper.units;
@@ -120,6 +122,15 @@ export function embedder(
       return { z: add(made, bias), state: next.state as Tree<Tensor> };
     },
   };
+}
+
+/** @throws ShapeError where an option, which may come from a file, is none that is known. */
+export function expectOneOf(name: string, value: string, known: readonly string[]): void {
+  if (!known.includes(value)) {
+    throw new ShapeError(
+      `hyperloom: hyperCell: ${name} is "${value}", must be ${known.map((k) => `"${k}"`).join(" or ")}`,
+    );
+  }
 }
 
 type HyperTensors = Tensors & Record<"W_hh" | "W_xh" | "W_xx", Tensor>;

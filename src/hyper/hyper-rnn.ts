@@ -8,7 +8,7 @@ import { add, mul, tanh } from "../ops/elementwise";
 import { slice } from "../ops/layout";
 import { matmul } from "../ops/matmul";
 import { reshape } from "../ops/views";
-import { embedder, type GenerationOptions, hyperCell } from "./hyper-cell";
+import { embedder, expectOneOf, type GenerationOptions, hyperCell } from "./hyper-cell";
 
 /** Sizes and form of a HyperRNN. */
 export interface HyperRnnOptions extends CellSizes, GenerationOptions {
@@ -31,6 +31,7 @@ export interface HyperRnnOptions extends CellSizes, GenerationOptions {
  */
 export function hyperRnn(options: HyperRnnOptions): Cell {
   const { inputs, units, hyperUnits, form = "scaling" } = options;
+  expectOneOf("form", form, ["scaling", "full"]);
   const hyper = rnn({ inputs, units: hyperUnits });
   if (form === "scaling") return hyperCell(rnn({ inputs, units }), hyper, options);
   const { nz, init = "broken", source = "fresh" } = options;

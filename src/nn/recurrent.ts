@@ -1,8 +1,15 @@
 import type { Tensor } from "../graph/node";
 import { ShapeError } from "../graph/shape";
 import { add, mul, sigmoid, sub, tanh } from "../ops/elementwise";
-import { block, type CellParams, expectSize, type GatedCell, gatedCell, summands } from "./cell";
-import { SITE } from "./cell";
+import {
+  block,
+  type CellParams,
+  expectSize,
+  type GatedCell,
+  gatedCell,
+  SITE,
+  summands,
+} from "./cell";
 import { expectKeep, maskFor } from "./cell-dropout";
 import { constantInit, orthogonalBlocks, stackedInits, zeros } from "./init";
 import { hyperLstmUpdate, lstmUpdate, type LstmUpdateOptions } from "./lstm-update";
@@ -114,6 +121,7 @@ export function lstm(options: LstmOptions): GatedCell {
   const { forgetBias = 1, gates = "ifgo", recurrentKeep = 1 } = options;
   expectSizes("lstm", options);
   expectKeep("lstm", "recurrentKeep", recurrentKeep);
+  if (!(eps >= 0)) throw new ShapeError(`hyperloom: lstm: eps is ${eps}, must not be negative`);
   if ([...gates].sort().join("") !== "fgio") {
     throw new ShapeError(
       `hyperloom: lstm: gates are "${gates}", must be the four letters i, f, g and o in any order`,
