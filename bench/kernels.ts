@@ -119,6 +119,7 @@ function naiveMatmul(a: Tensor, b: Tensor): Tensor {
         uniforms: { first_row: i * rows, rows: part, n: N, k: K },
         grid: [Math.ceil(N / 8), Math.ceil(part / 8), 1],
         flops: 2 * part * N * K,
+        trips: K + 1,
       });
     }),
   );

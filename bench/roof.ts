@@ -129,6 +129,8 @@ function shaderCase(
       overrides: { WORKGROUP: workgroup, TRIPS: trips },
       grid: [workgroups, 1, 1],
       flops: unit === "GFLOP/s" ? work : 0,
+      // Of workgroup_read also those that fill its tile.
+      trips: trips + 1 + 257,
     }),
   ]);
   return { name, unit, work, output: apply1(op, null, ...(x ? [x] : [])) };

@@ -7,13 +7,15 @@
 //    (chunk·TAPS + u)·x_tap of [group, channel, t1]; zero outside of kernel_h × kernel_w, so that a
 //    transposed kernel is a matter of signs. A term each.
 // 3. packed_offsets [terms], in vec4: where a term's row begins in packed_source. One each.
-// A row or a term an invocation: divisions, slow on SwiftShader, are made once for all its loads.
+// A row (or a piece of one) or a term an invocation: divisions, slow on SwiftShader, are made once for all its loads.
 override WORKGROUP: u32 = 64u;
 override TAPS: u32 = 3u;
 override DEPTH: u32 = 2u;
 
 struct Params {
-  source_rows: u32, // images · packed_h · phases
+  source_pieces: u32, // images · packed_h · phases · pieces
+  pieces: u32, // of a row: one unless its loop would be too long
+  piece: u32, // in vec4
   packed_h: u32,
   phases: u32,
   pitch: u32, // of a row, in vec4
@@ -60,14 +62,17 @@ fn pixel(first: i32, live: bool, w: i32) -> f32 {
   return select(0.0, source[first + w * p.source_column], live && w >= 0 && w < p.source_w);
 }
 
-fn pack_source(k: u32) {
+fn pack_source(at: u32) {
+  let k = at / p.pieces;
+  let begin = (at - k * p.pieces) * p.piece;
+  let end = min(begin + p.piece, p.pitch);
   let by_row = k / p.phases;
   let image = by_row / p.packed_h;
   let h = i32(by_row - image * p.packed_h) + p.offset_h;
   let live = h >= 0 && h < p.source_h;
   let first = i32(image) * p.source_image + h * p.source_row;
-  var w = i32(k - by_row * p.phases) + p.offset_w;
-  for (var v = 0u; v < p.pitch; v++) {
+  var w = i32(k - by_row * p.phases) + p.offset_w + 4 * i32(begin) * p.step_w;
+  for (var v = begin; v < end; v++) {
     packed_source[k * p.pitch + v] = vec4<f32>(
       pixel(first, live, w),
       pixel(first, live, w + p.step_w),
@@ -144,11 +149,11 @@ fn pack_offset(term: u32) {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
   let k = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
-  if (k < p.source_rows) {
+  if (k < p.source_pieces) {
     pack_source(k);
-  } else if (k < p.source_rows + p.weight_terms) {
-    pack_weights(k - p.source_rows);
-  } else if (k < p.source_rows + p.weight_terms + p.terms) {
-    pack_offset(k - p.source_rows - p.weight_terms);
+  } else if (k < p.source_pieces + p.weight_terms) {
+    pack_weights(k - p.source_pieces);
+  } else if (k < p.source_pieces + p.weight_terms + p.terms) {
+    pack_offset(k - p.source_pieces - p.weight_terms);
   }
 }

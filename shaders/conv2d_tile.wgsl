@@ -4,7 +4,7 @@
 //   forward:         step = stride, sign = +1, offset = -padding, divisor = 1;
 //   input gradient:  step = 1, sign = -1, offset = +padding, divisor = stride; m is an input channel.
 // source [samples, channels, source_h, source_w]; kernel [groups or 1, …] addressed by strides;
-// result [samples, rows, result_h, result_w]. A kernel shared by the batch has one group, whose
+// result [parts, samples, rows, result_h, result_w], with parts of a long sum. A kernel shared by the batch has one group, whose
 // pixels q run through all samples; per-sample kernels have a group per sample.
 // A workgroup makes 4·THREADS_M rows by 4·THREADS_N pixels, 16 values each thread, 16 terms of k at
 // a time: for 16 multiply-adds a thread reads one vec4, the same for its whole row of threads, and
@@ -20,7 +20,6 @@ override TILE_M: u32 = THREADS_M * 4u;
 override TILE_N: u32 = THREADS_N * 4u;
 override THREADS: u32 = THREADS_M * THREADS_N;
 const TILE_K = 16u;
-const SPAN = 16u * 32768u; // terms between two ends of the inner loop, which must not run longer
 
 struct Params {
   groups: u32,
@@ -42,6 +41,8 @@ struct Params {
   kernel_channel: u32, // elements from c to c + 1
   kernel_group: u32, // elements from g to g + 1
   tiles: u32, // of pixels in a group
+  parts: u32, // of the sum, whose results are added up afterwards
+  part_terms: u32,
 }
 
 @group(0) @binding(0) var<storage, read> source: array<f32>;
@@ -76,11 +77,12 @@ fn weight(group: u32, m: u32, k: u32) -> f32 {
   return kernel[group * p.kernel_group + m * p.kernel_row + k / taps * p.kernel_channel + k % taps];
 }
 
-fn store(group: u32, q: u32, m: u32, v: vec4<f32>) {
+fn store(part: u32, group: u32, q: u32, m: u32, v: vec4<f32>) {
   let pixels = p.result_h * p.result_w;
   if (q >= p.samples_per_group * pixels) { return; }
   let sample = group * p.samples_per_group + q / pixels;
-  let first = (sample * p.rows + m) * pixels + q % pixels;
+  let samples = p.groups * p.samples_per_group;
+  let first = ((part * samples + sample) * p.rows + m) * pixels + q % pixels;
   for (var i = 0u; i < 4u; i++) {
     let at = first + i * pixels;
     if (m + i < p.rows) { result[at] = epilogue(v[i], at); }
@@ -91,12 +93,14 @@ fn store(group: u32, q: u32, m: u32, v: vec4<f32>) {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_id) lid: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let linear = wid.x + wid.y * grid.x;
-  if (linear >= p.groups * p.tiles) { return; }
-  let group = linear / p.tiles;
+  if (linear >= p.parts * p.groups * p.tiles) { return; }
+  let part = linear / (p.groups * p.tiles);
+  let group = linear / p.tiles % p.groups;
   let first_q = (linear % p.tiles) * TILE_N;
   let first_m = wid.z * TILE_M;
   let taps = KERNEL_H * KERNEL_W;
-  let terms = p.channels * taps;
+  let begin = part * p.part_terms;
+  let end = min(begin + p.part_terms, p.channels * taps);
 
   // The pixel whose patch this thread loads.
   let pixels = p.result_h * p.result_w;
@@ -111,45 +115,42 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   var s1 = vec4<f32>();
   var s2 = vec4<f32>();
   var s3 = vec4<f32>();
-  for (var start = 0u; start < terms; start += SPAN) {
-    let end = min(start + SPAN, terms);
-    for (var k0 = start; k0 < end; k0 += TILE_K) {
-      for (var i = thread / TILE_N; i < TILE_K; i += THREADS / TILE_N) {
-        let k = k0 + i;
-        var v = 0.0;
-        if (live && k < terms) {
-          let r = i32(k % taps / KERNEL_W);
-          let s = i32(k % KERNEL_W);
-          v = tap(sample, k / taps, corner_h + p.sign * r, corner_w + p.sign * s);
-        }
-        patches[i * TILE_N + column] = v;
+  for (var k0 = begin; k0 < end; k0 += TILE_K) {
+    for (var i = thread / TILE_N; i < TILE_K; i += THREADS / TILE_N) {
+      let k = k0 + i;
+      var v = 0.0;
+      if (live && k < end) {
+        let r = i32(k % taps / KERNEL_W);
+        let s = i32(k % KERNEL_W);
+        v = tap(sample, k / taps, corner_h + p.sign * r, corner_w + p.sign * s);
       }
-      for (var e = thread; e < TILE_K * THREADS_M; e += THREADS) {
-        let m = first_m + e / TILE_K * 4u;
-        let k = k0 + e % TILE_K;
-        weights[e] = vec4<f32>(
-          weight(group, m, k),
-          weight(group, m + 1u, k),
-          weight(group, m + 2u, k),
-          weight(group, m + 3u, k),
-        );
-      }
-      workgroupBarrier();
-      for (var i = 0u; i < TILE_K; i++) {
-        let b = i * TILE_N + lid.x;
-        let w = weights[lid.y * TILE_K + i];
-        s0 += w * patches[b];
-        s1 += w * patches[b + THREADS_N];
-        s2 += w * patches[b + 2u * THREADS_N];
-        s3 += w * patches[b + 3u * THREADS_N];
-      }
-      workgroupBarrier();
+      patches[i * TILE_N + column] = v;
     }
+    for (var e = thread; e < TILE_K * THREADS_M; e += THREADS) {
+      let m = first_m + e / TILE_K * 4u;
+      let k = k0 + e % TILE_K;
+      weights[e] = vec4<f32>(
+        weight(group, m, k),
+        weight(group, m + 1u, k),
+        weight(group, m + 2u, k),
+        weight(group, m + 3u, k),
+      );
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < TILE_K; i++) {
+      let b = i * TILE_N + lid.x;
+      let w = weights[lid.y * TILE_K + i];
+      s0 += w * patches[b];
+      s1 += w * patches[b + THREADS_N];
+      s2 += w * patches[b + 2u * THREADS_N];
+      s3 += w * patches[b + 3u * THREADS_N];
+    }
+    workgroupBarrier();
   }
 
   let m = first_m + lid.y * 4u;
-  store(group, first_q + lid.x, m, s0);
-  store(group, first_q + lid.x + THREADS_N, m, s1);
-  store(group, first_q + lid.x + 2u * THREADS_N, m, s2);
-  store(group, first_q + lid.x + 3u * THREADS_N, m, s3);
+  store(part, group, first_q + lid.x, m, s0);
+  store(part, group, first_q + lid.x + THREADS_N, m, s1);
+  store(part, group, first_q + lid.x + 2u * THREADS_N, m, s2);
+  store(part, group, first_q + lid.x + 3u * THREADS_N, m, s3);
 }

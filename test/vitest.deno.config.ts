@@ -8,7 +8,7 @@ export default defineConfig({
   plugins: [wgsl()],
   test: {
     name: "deno",
-    include: ["test/gpu/{adapter,executable,long}.test.ts"],
+    include: ["test/gpu/{adapter,executable,long,long-loops}.test.ts"],
     environment: "node",
     pool: "forks",
     fileParallelism: false,

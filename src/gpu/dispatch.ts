@@ -19,6 +19,14 @@ export interface Dispatch<T> {
   readonly grid: Grid;
   /** Floating-point operations, for cutting submits and for the bench; an estimate will do. */
   readonly flops: number;
+  /**
+   * The most loop trips that one invocation makes, all loops together, as lavapipe counts them: the
+   * pass that finds a loop at its end is one more, and an inner loop is begun anew in each trip of
+   * the outer one. 0 without a loop.
+   */
+  readonly trips: number;
+  /** The most trips that one loop makes from its start to its end; default `trips`. */
+  readonly longestLoop?: number;
 }
 
 /**
@@ -33,6 +41,8 @@ export function dispatch<T, B extends string, U extends string, O extends string
     readonly overrides?: Readonly<Partial<Record<O, number>>>;
     readonly grid: Grid;
     readonly flops: number;
+    readonly trips: number;
+    readonly longestLoop?: number;
   },
 ): Dispatch<T> {
   const overrides: Record<string, number> = {};
@@ -46,7 +56,31 @@ export function dispatch<T, B extends string, U extends string, O extends string
     overrides,
     grid: call.grid,
     flops: call.flops,
+    trips: call.trips,
+    longestLoop: call.longestLoop ?? call.trips,
   };
+}
+
+/** Trips that one loop may make: half of what one adapter (lavapipe) grants. */
+export const MAX_LOOP_TRIPS = 32_768;
+
+/** Trips of all loops of an invocation together, after which lavapipe ends each loop silently. */
+export const MAX_TRIPS = 65_535;
+
+/**
+ * Looks at the trips that a dispatch states.
+ * @throws Error where a loop makes more than 32,768 or an invocation more than 65,535 trips: the op
+ * has to split or nest its sum.
+ */
+export function checkTrips<T>(label: string, { kernel, trips, ...d }: Dispatch<T>): void {
+  const loop = d.longestLoop ?? trips;
+  const told = `internal: ${label}: kernel ${kernel.name}:`;
+  if (!(loop <= MAX_LOOP_TRIPS)) {
+    throw new Error(`${told} a loop makes ${loop} trips, at most ${MAX_LOOP_TRIPS} can be`);
+  }
+  if (!(trips <= MAX_TRIPS)) {
+    throw new Error(`${told} an invocation makes ${trips} loop trips, at most ${MAX_TRIPS} can be`);
+  }
 }
 
 /** The largest number of workgroups that WebGPU allows along one dimension of a grid. */

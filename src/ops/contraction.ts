@@ -2,7 +2,7 @@ import { contraction as contractionKernel } from "../../shaders/contraction.wgsl
 import { contractionGradientA } from "../../shaders/contraction_gradient_a.wgsl";
 import { contractionGradientSum } from "../../shaders/contraction_gradient_sum.wgsl";
 import { contractionGradientW } from "../../shaders/contraction_gradient_w.wgsl";
-import { dispatch, linearGrid, type Target } from "../gpu/dispatch";
+import { dispatch, linearGrid, MAX_LOOP_TRIPS, type Target } from "../gpu/dispatch";
 import {
   apply,
   apply1,
@@ -14,12 +14,12 @@ import {
   scratch,
   type Tensor,
 } from "../graph/node";
-import { type Shape, size, type TensorType } from "../graph/shape";
+import { type Shape, ShapeError, size, type TensorType } from "../graph/shape";
 import { matmul } from "./matmul";
 import { sum as sumOver } from "./reduce";
 import { constant } from "./sources";
 import { allRows } from "./time-axis";
-import { reshape } from "./views";
+import { reshape, SLAB_ALIGNMENT } from "./views";
 
 /**
  * How tiles lie in the output slab: element (m, s, q) goes to
@@ -51,8 +51,21 @@ function sizesOf(a: TensorType, w: TensorType): Sizes {
   return { tiles, slices, d, height, columns: height * row };
 }
 
-// A loop beyond 32,768 trips ends early on some adapters.
-const LONGEST_LOOP = 16_384;
+// Half of the trips that a loop may make.
+const LONGEST_LOOP = MAX_LOOP_TRIPS / 2;
+/** Longest embedding: the kernels step along it by 4. */
+export const MAX_D = 4 * MAX_LOOP_TRIPS;
+// Zeros behind a layer in the slab, at most.
+const SLAB_PADDING = SLAB_ALIGNMENT - 1;
+
+/** @throws ShapeError where a loop of the kernels would be too long. */
+function expectAtMost(what: string, actual: number, most: number, fix: string): void {
+  if (actual > most) {
+    throw new ShapeError(
+      `hyperloom: contraction: ${what} is ${actual}, at most ${most} can be; ${fix}`,
+    );
+  }
+}
 
 interface Block {
   readonly rows: number;
@@ -88,7 +101,10 @@ const blocks = (rows: number, cols: number, block: Block): number =>
 /** y = ⟨w, a⟩ + b, scattered; inputs a, w, b and the table of tiles. One dispatch. */
 export const contractionOp: Op<ContractionAttrs> = {
   name: "contraction",
-  shape({ total }) {
+  shape({ total }, a) {
+    const [, slices = 0, d = 0] = (a as TensorType).shape;
+    expectAtMost("d", d, MAX_D, "take smaller embeddings");
+    expectAtMost("N_in", slices, MAX_LOOP_TRIPS, "take smaller basic blocks, more tiles");
     return [{ shape: [total], dtype: "f32" }];
   },
   dispatch(node, target) {
@@ -104,6 +120,9 @@ export const contractionOp: Op<ContractionAttrs> = {
         overrides: blockOverrides(block, d),
         grid: linearGrid(Math.ceil(blocks(rows, columns, block) / block.lanes)),
         flops: 2 * rows * columns * d,
+        // Along d, then two loops over the rows, each of which may begin a layer.
+        trips: Math.ceil(d / 4) + block.rows * (3 + SLAB_PADDING) + 3,
+        longestLoop: Math.max(Math.ceil(d / 4), SLAB_PADDING),
       }),
     ];
   },
@@ -147,7 +166,12 @@ export function plainRows(M: number, width: number): { attrs: ContractionAttrs; 
 /** Gradient of the contraction by a: inputs dy, w and the table of tiles. One dispatch. */
 export const contractionGradientAOp: Op<ContractionAttrs & { readonly a: Shape }> = {
   name: "contractionGradientA",
-  shape: ({ a }) => [{ shape: a, dtype: "f32" }],
+  shape({ a }, _, w) {
+    const [height = 0, row = 0] = (w as TensorType).shape;
+    const fix = "take smaller basic blocks, more tiles";
+    expectAtMost("f_h · N_out · f_w of a gradient", height * row, MAX_LOOP_TRIPS, fix);
+    return [{ shape: a, dtype: "f32" }];
+  },
   dispatch(node, target) {
     const [dy, w, tiles, da] = [input(node, 0), input(node, 1), input(node, 2), output(node, 0)];
     const { slices, d, height, columns, ...s } = sizesOf(da, w);
@@ -160,6 +184,8 @@ export const contractionGradientAOp: Op<ContractionAttrs & { readonly a: Shape }
         overrides: blockOverrides(block, d),
         grid: linearGrid(Math.ceil((s.tiles * blocks(slices, d, block)) / block.lanes)),
         flops: 2 * s.tiles * slices * columns * d,
+        trips: columns + block.rows + 2,
+        longestLoop: columns,
       }),
     ];
   },
@@ -219,6 +245,8 @@ export const contractionGradientWOp: Op<
       overrides: blockOverrides(block, d),
       grid: linearGrid(Math.ceil((own * parts) / block.lanes)),
       flops: 2 * s.tiles * slices * columns * d,
+      trips: perPart * slices + block.rows + 2,
+      longestLoop: perPart * slices,
     });
     if (parts === 1) return [product];
     const workgroup = target.adapter === "software" ? 16 : 64;
@@ -231,6 +259,7 @@ export const contractionGradientWOp: Op<
         overrides: { WORKGROUP: workgroup },
         grid: linearGrid(Math.ceil(elements / workgroup)),
         flops: parts * elements,
+        trips: parts + 1,
       },
     );
     return [product, sum];

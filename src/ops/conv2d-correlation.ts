@@ -1,6 +1,6 @@
 import { conv2dDirect } from "../../shaders/conv2d_direct.wgsl";
 import { conv2dPack } from "../../shaders/conv2d_pack.wgsl";
-import { type Dispatch, dispatch, linearGrid } from "../gpu/dispatch";
+import { type Dispatch, dispatch, linearGrid, MAX_LOOP_TRIPS } from "../gpu/dispatch";
 import { type Operand, scratch } from "../graph/node";
 import { area, type Pair, pairs } from "./conv2d-geometry";
 import { addParts } from "./conv2d-tile";
@@ -86,9 +86,8 @@ const TILES: readonly Tile[] = [
   { rows: 1, columns: 4, depth: 2, rate: 0.51 },
 ];
 
-// Invocations that keep a few cores busy, where a sum may be cut; trips that a loop may make.
+// Invocations that keep a few cores busy, where a sum may be cut.
 const INVOCATIONS = 1024;
-const MAX_TRIPS = 32_768;
 // The register window of conv2d_direct, and the taps it has lines for.
 const WINDOW = 16;
 const MAX_TAPS = 9;
@@ -139,18 +138,20 @@ export function correlate(c: Correlation): readonly Dispatch<Operand>[] {
   const trips = Math.ceil(liveTerms / perTrip);
   const invocations = area(tiles) * c.members * c.groups;
   const wanted = c.long ? Math.ceil(INVOCATIONS / (invocations * blocks * classes)) : 1;
-  const partTrips = Math.min(MAX_TRIPS, Math.ceil(trips / wanted));
+  const partTrips = Math.min(MAX_LOOP_TRIPS, Math.ceil(trips / wanted));
   const parts = Math.ceil(trips / partTrips);
   const terms = parts * partTrips * perTrip;
   const blockWeights = terms * chunk * tile.depth;
 
-  const sourceRows = c.images * packedH * c.phases;
+  const pieces = Math.ceil(pitch / MAX_LOOP_TRIPS);
+  const piece = Math.ceil(pitch / pieces);
+  const sourcePieces = c.images * packedH * c.phases * pieces;
   const weightTerms = c.groups * weightClasses * blocks * terms;
   const packedSource = scratch(4 * c.images * image);
   const packedWeights = scratch(4 * weightTerms * chunk * tile.depth);
   const packedOffsets = scratch(terms);
   const [packX, packY] = linearGrid(
-    (sourceRows + weightTerms + terms) / conv2dPack.overrides.WORKGROUP,
+    (sourcePieces + weightTerms + terms) / conv2dPack.overrides.WORKGROUP,
   );
   const strides = c.strides ?? [area(c.size), c.size[1], 1];
   const pack = dispatch(conv2dPack, {
@@ -162,7 +163,9 @@ export function correlate(c: Correlation): readonly Dispatch<Operand>[] {
       packed_offsets: packedOffsets,
     },
     uniforms: {
-      source_rows: sourceRows,
+      source_pieces: sourcePieces,
+      pieces,
+      piece,
       packed_h: packedH,
       phases: c.phases,
       pitch,
@@ -200,6 +203,7 @@ export function correlate(c: Correlation): readonly Dispatch<Operand>[] {
     overrides: { TAPS: chunk, DEPTH: tile.depth },
     grid: [packX, packY, 1],
     flops: 4 * (c.images * image + weightTerms * chunk * tile.depth),
+    trips: Math.max(piece, chunk) + 1,
   });
 
   const partial = parts === 1 ? c.result : scratch(parts * c.elements);
@@ -242,6 +246,9 @@ export function correlate(c: Correlation): readonly Dispatch<Operand>[] {
     },
     grid: [x, y, blocks * classes],
     flops: c.flops,
+    // The sum, then the quarters of the tile's rows, their pixels and these' channels.
+    trips: partTrips + 4 * tile.rows * (2 + 4 * (2 + 4)) + 2,
+    longestLoop: Math.max(partTrips, 4 * tile.rows),
   });
   if (parts === 1) return [pack, direct];
   return [pack, direct, addParts(partial, c.result, parts, c.elements)];

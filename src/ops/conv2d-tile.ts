@@ -1,7 +1,7 @@
 import { conv2dKernelGradientSum } from "../../shaders/conv2d_kernel_gradient_sum.wgsl";
 import { conv2dKernelGradientTile } from "../../shaders/conv2d_kernel_gradient_tile.wgsl";
 import { conv2dTile } from "../../shaders/conv2d_tile.wgsl";
-import { type Dispatch, dispatch, linearGrid } from "../gpu/dispatch";
+import { type Dispatch, dispatch, linearGrid, MAX_TRIPS } from "../gpu/dispatch";
 import { type Operand, scratch } from "../graph/node";
 import { area, type ConvGeometry, flopsOf, kernelElements, type Pair } from "./conv2d-geometry";
 
@@ -11,26 +11,24 @@ export function tileForward(
   { x, kernel, y }: Readonly<Record<"x" | "kernel" | "y", Operand>>,
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
-  return [
-    tile(
-      g,
-      { source: x, kernel, result: y },
-      g.channelsOut,
-      g.channelsIn,
-      g.image,
-      g.result,
-      {
-        step_h: g.stride[0],
-        step_w: g.stride[1],
-        sign: 1,
-        offset_h: -g.pad[0],
-        offset_w: -g.pad[1],
-        kernel_row: g.channelsIn * taps,
-        kernel_channel: taps,
-      },
-      [1, 1],
-    ),
-  ];
+  return tile(
+    g,
+    { source: x, kernel, result: y },
+    g.channelsOut,
+    g.channelsIn,
+    g.image,
+    g.result,
+    {
+      step_h: g.stride[0],
+      step_w: g.stride[1],
+      sign: 1,
+      offset_h: -g.pad[0],
+      offset_w: -g.pad[1],
+      kernel_row: g.channelsIn * taps,
+      kernel_channel: taps,
+    },
+    [1, 1],
+  );
 }
 
 /** The dispatches of dx from dy and the kernel. */
@@ -39,26 +37,24 @@ export function tileInputGradient(
   { dy, kernel, dx }: Readonly<Record<"dy" | "kernel" | "dx", Operand>>,
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
-  return [
-    tile(
-      g,
-      { source: dy, kernel, result: dx },
-      g.channelsIn,
-      g.channelsOut,
-      g.result,
-      g.image,
-      {
-        step_h: 1,
-        step_w: 1,
-        sign: -1,
-        offset_h: g.pad[0],
-        offset_w: g.pad[1],
-        kernel_row: taps,
-        kernel_channel: g.channelsIn * taps,
-      },
-      g.stride,
-    ),
-  ];
+  return tile(
+    g,
+    { source: dy, kernel, result: dx },
+    g.channelsIn,
+    g.channelsOut,
+    g.result,
+    g.image,
+    {
+      step_h: 1,
+      step_w: 1,
+      sign: -1,
+      offset_h: g.pad[0],
+      offset_w: g.pad[1],
+      kernel_row: taps,
+      kernel_channel: g.channelsIn * taps,
+    },
+    g.stride,
+  );
 }
 
 interface Walk {
@@ -73,9 +69,20 @@ interface Walk {
 
 // Parts of a kernel gradient: enough workgroups for any GPU, 256 pixels each at least.
 const WORKGROUPS = 256;
+const SHORTEST_PART = 256;
 
-// The loop over 16 terms at a time runs at most 32,768 times.
-const MAX_TERMS = 16 * 32_768;
+/** Terms that one trip of the loop over them takes: TILE_K of the shaders. */
+const STEP = 16;
+
+/** A cut of a sum of `terms` whose trips, each with `inner` ones, no invocation makes too many of. */
+function cut(terms: number, inner: number, wanted: number): { parts: number; length: number } {
+  const most = STEP * Math.floor((MAX_TRIPS - STORE_TRIPS) / (1 + inner));
+  const length = Math.min(most, STEP * Math.ceil(terms / wanted / STEP));
+  return { parts: Math.ceil(terms / length), length };
+}
+
+/** The end of the loop over steps, and the loops that store 16 values. */
+const STORE_TRIPS = 1 + 4 * (4 + 1);
 
 function tile(
   g: ConvGeometry,
@@ -86,14 +93,19 @@ function tile(
   result: Pair,
   walk: Walk,
   divisor: Pair,
-): Dispatch<Operand> {
+): readonly Dispatch<Operand>[] {
   const [threadsM, threadsN] = threadsFor(rows);
   const groups = g.perSample ? g.samples : 1;
   const samplesPerGroup = g.samples / groups;
   const tiles = Math.ceil((samplesPerGroup * area(result)) / (4 * threadsN));
-  const [x, y] = linearGrid(groups * tiles);
-  return dispatch(conv2dTile, {
-    bind,
+  // A step loads patches and weights and goes through its terms.
+  const inner = Math.ceil((4 * STEP) / threadsM) + Math.ceil(STEP / threadsN) + STEP + 3;
+  const { parts, length } = cut(channels * area(g.kernel), inner, 1);
+  const elements = g.samples * rows * area(result);
+  const partial = parts === 1 ? bind.result : scratch(parts * elements);
+  const [x, y] = linearGrid(parts * groups * tiles);
+  const product = dispatch(conv2dTile, {
+    bind: { ...bind, result: partial },
     uniforms: {
       groups,
       samples_per_group: samplesPerGroup,
@@ -108,6 +120,8 @@ function tile(
       divisor_w: divisor[1],
       kernel_group: kernelElements(g),
       tiles,
+      parts,
+      part_terms: length,
     },
     overrides: {
       THREADS_M: threadsM,
@@ -118,7 +132,11 @@ function tile(
     },
     grid: [x, y, Math.ceil(rows / (4 * threadsM))],
     flops: flopsOf(g),
+    trips: (length / STEP) * (1 + inner) + STORE_TRIPS,
+    longestLoop: Math.max(length / STEP, STEP),
   });
+  if (parts === 1) return [product];
+  return [product, addParts(partial, bind.result, parts, elements)];
 }
 
 /** Threads of a workgroup tile along rows (channels) and columns; few channels get wide tiles. */
@@ -139,9 +157,9 @@ export function tileKernelGradient(
   const tiles = Math.ceil(g.channelsOut / (4 * threadsM)) * Math.ceil(columns / (4 * threadsN));
   const elements = g.channelsOut * columns;
   const wanted = Math.ceil(WORKGROUPS / (tiles * groups));
-  const evenly = Math.ceil(groupPixels / wanted / 16) * 16;
-  const partPixels = Math.min(MAX_TERMS, Math.max(256, evenly));
-  const parts = Math.ceil(groupPixels / partPixels);
+  const inner = Math.ceil(STEP / threadsN) + Math.ceil((4 * STEP) / threadsM) + STEP + 3;
+  const most = Math.max(1, Math.floor(groupPixels / SHORTEST_PART));
+  const { parts, length } = cut(groupPixels, inner, Math.min(wanted, most));
   const partial = parts === 1 ? dkernel : scratch(groups * parts * elements);
   const [gridX, gridY] = linearGrid(groups * parts);
   const product = dispatch(conv2dKernelGradientTile, {
@@ -149,7 +167,7 @@ export function tileKernelGradient(
     uniforms: {
       slices: parts * groups,
       groups,
-      part_pixels: partPixels,
+      part_pixels: length,
       group_pixels: groupPixels,
       samples_per_group: g.samples / groups,
       rows: g.channelsOut,
@@ -171,6 +189,8 @@ export function tileKernelGradient(
     },
     grid: [gridX, gridY, tiles],
     flops: flopsOf(g),
+    trips: (length / STEP) * (1 + inner) + STORE_TRIPS,
+    longestLoop: Math.max(length / STEP, STEP),
   });
   if (parts === 1) return [product];
   return [product, addParts(partial, dkernel, parts, groups * elements)];
@@ -189,5 +209,6 @@ export function addParts(
     uniforms: { parts, elements },
     grid: [x, y, 1],
     flops: parts * elements,
+    trips: parts + 1,
   });
 }

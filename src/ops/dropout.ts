@@ -37,6 +37,7 @@ export const dropoutOp: Op<DropoutAttrs> = {
         uniforms: { elements, site, threshold: dropoutThreshold(keep), keep },
         grid: linearGrid(elements / 4 / WORKGROUP),
         flops: elements * 50,
+        trips: 11,
       }),
     ];
   },

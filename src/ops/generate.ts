@@ -1,6 +1,8 @@
 import { apply1, expectDType, expectRank, type Tensor } from "../graph/node";
 import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
-import { contractionOp, plainRows } from "./contraction";
+import { contractionOp, MAX_D, plainRows } from "./contraction";
+import { add } from "./elementwise";
+import { matmul } from "./matmul";
 import { constant } from "./sources";
 import { reshape, type SlabLayout, slabLayout } from "./views";
 
@@ -24,7 +26,7 @@ function expectShape(op: string, name: string, x: TensorType, shape: Shape): voi
  * @param x [M, K]
  * @param W [N, K]
  * @param b [N]
- * @returns y [M, N], in one dispatch
+ * @returns y [M, N], in one dispatch (K up to 131,072)
  * @throws ShapeError naming the shapes that disagree.
  */
 export function linear(x: Tensor, W: Tensor, b: Tensor): Tensor {
@@ -32,6 +34,8 @@ export function linear(x: Tensor, W: Tensor, b: Tensor): Tensor {
   const [N = 0] = W.shape;
   expectShape("linear", "W", W, [N, K]);
   expectShape("linear", "b", b, [N]);
+  // Longer than one invocation may sum: a product that splits its sum, and an addition.
+  if (K > MAX_D) return add(matmul(x, W, { transposeB: true }), b);
   return reshape(generateSlices(x, reshape(W, [1, N, K]), reshape(b, [1, N])), [M, N]);
 }
 

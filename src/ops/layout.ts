@@ -212,6 +212,7 @@ export const concatOp: Op<{ readonly axis: number }> = {
           overrides: { INPUTS: inputs.length },
           grid: linearGrid((rows * runs) / WORKGROUP),
           flops: rows * width,
+          trips: 0,
         }),
       );
       start += width;

@@ -2,7 +2,7 @@ import { matmulPack } from "../../shaders/matmul_pack.wgsl";
 import { matmulRegister } from "../../shaders/matmul_register.wgsl";
 import { matmulSmall } from "../../shaders/matmul_small.wgsl";
 import { matmulTile } from "../../shaders/matmul_tile.wgsl";
-import { type Dispatch, dispatch, linearGrid, type Target } from "../gpu/dispatch";
+import { type Dispatch, dispatch, linearGrid, MAX_LOOP_TRIPS, type Target } from "../gpu/dispatch";
 import { type Operand, scratch } from "../graph/node";
 import { sumRows } from "./reduce";
 
@@ -123,6 +123,23 @@ const SPLITS = {
   small: { wanted: 128, shortest: 64, longest: 2_048 },
 } as const;
 
+/** Loop trips that one invocation makes for `k` terms of one item of the batch, its own included. */
+function tripsOfItem(kernel: Kernel, k: number): number {
+  if (kernel.name === "register") return 2 + ceilDiv(k, 4);
+  if (kernel.name === "small") return 2 + ceilDiv(k, kernel.lanesK);
+  // A step loads both operands, in two kinds of loop, and goes through its 16 terms.
+  const loads = ceilDiv(TILE_STEP, kernel.threads) + ceilDiv(TILE_STEP / 4, kernel.threads);
+  return 2 + ceilDiv(k, TILE_STEP) * (1 + (loads + 2) + (TILE_STEP + 1));
+}
+
+/** Trips of the loops that store the results; of "small", also over the lanes along k. */
+function tripsAtEnd(kernel: Kernel): number {
+  return kernel.name === "small" ? kernel.rows * (2 + kernel.lanesK) + 2 : 18;
+}
+
+// STEP of matmul_tile.wgsl.
+const TILE_STEP = 16;
+
 interface Split {
   readonly splits: number;
   readonly kSplit: number;
@@ -142,8 +159,10 @@ function split(g: Gemm, kernel: Kernel, tiles: number): Split {
   const lanes = kernel.name === "small" ? kernel.lanesK : 1;
   const tiny = kernel.name === "small" && kernel.tiny;
   const wanted = tiny ? 1 : ceilDiv(limits.wanted, tiles * (g.sumBatch ? 1 : items));
-  // Of a sum over the batch, whole items first.
-  const groups = g.sumBatch ? Math.min(items, Math.max(wanted, ceilDiv(items, 1024))) : items;
+  // Of a sum over the batch, whole items first, as many as the loops of an invocation may run over.
+  const perItem = tripsOfItem(kernel, Math.min(g.k, limits.longest * lanes) + 16);
+  const most = Math.min(1024, Math.floor(MAX_LOOP_TRIPS / perItem));
+  const groups = g.sumBatch ? Math.min(items, Math.max(wanted, ceilDiv(items, most))) : items;
   const group = ceilDiv(items, groups);
   const left = g.sumBatch ? ceilDiv(wanted, groups) : wanted;
   const splits = Math.max(
@@ -189,6 +208,12 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     TRANSPOSE_B: Number(g.transposeB),
     PAIR: Number(g.second !== undefined),
   };
+  const perItem = tripsOfItem(kernel, cut.kSplit);
+  const second = g.second ? tripsOfItem(kernel, g.second.k) : 0;
+  const loops = {
+    trips: (g.second ? 1 : cut.group) * perItem + second + tripsAtEnd(kernel),
+    longestLoop: Math.max(cut.group, perItem, second),
+  };
   const scaled = (strides: BatchAxes, by: number): BatchAxes =>
     strides.map((s) => s * by) as unknown as BatchAxes;
 
@@ -205,6 +230,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
       overrides: { ...flags, ROWS: rows, COLS: cols, LANES_N: lanesN, LANES_K: lanesK },
       grid: linearGrid(workgroups),
       flops,
+      ...loops,
     });
     return [call, ...sums];
   }
@@ -236,6 +262,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
           overrides: { ...flags, THREADS: kernel.threads },
           grid: linearGrid(blocks),
           flops,
+          ...loops,
         })
       : dispatch<Operand, Bound, string, string>(matmulRegister, {
           bind,
@@ -249,6 +276,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
           },
           grid: linearGrid(ceilDiv(blocks, LANES)),
           flops,
+          ...loops,
         });
   return [...a.dispatches, ...b.dispatches, call, ...sums];
 }
@@ -280,6 +308,7 @@ function packed(
     overrides: { WORKGROUP: workgroup },
     grid: linearGrid(ceilDiv(rows * row, workgroup)),
     flops: rows * row,
+    trips: 0,
   });
   return { operand, row, dispatches: [copy] };
 }

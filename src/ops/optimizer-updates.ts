@@ -123,6 +123,7 @@ export const adamUpdateOp: Op<AdamAttrs> = {
         },
         grid: linearGrid(vectors / WORKGROUP),
         flops: vectors * 4 * 15,
+        trips: 0,
       }),
     ];
   },
@@ -194,6 +195,7 @@ export const sgdUpdateOp: Op<SgdAttrs> = {
         overrides: { SCALED: Number(scale !== undefined), NESTEROV: Number(nesterov) },
         grid: linearGrid(vectors / WORKGROUP),
         flops: vectors * 4 * 8,
+        trips: 0,
       }),
     ];
   },
@@ -261,6 +263,8 @@ export const globalNormOp: Op<{ readonly clip?: number; readonly rule: ClipRule 
         overrides: { SQUARE: Number(square), FINISH: Number(workgroups === 1) },
         grid: [workgroups, 1, 1],
         flops: n * 2,
+        // Lanes through the span, then lane 0 through the lanes.
+        trips: Math.ceil(span / WORKGROUP) + WORKGROUP + 2,
       });
     const span = Math.max(NORM_SPAN, Math.ceil(vectors / NORM_WORKGROUPS));
     const workgroups = Math.ceil(vectors / span);

@@ -4,7 +4,7 @@ import { maxPool2d as maxPool2dKernel } from "../../shaders/max_pool2d.wgsl";
 import { maxPool2d2x2 } from "../../shaders/max_pool2d_2x2.wgsl";
 import { maxPool2d2x2Gradient } from "../../shaders/max_pool2d_2x2_gradient.wgsl";
 import { maxPool2dGradient } from "../../shaders/max_pool2d_gradient.wgsl";
-import { dispatch, linearGrid } from "../gpu/dispatch";
+import { dispatch, linearGrid, MAX_LOOP_TRIPS, MAX_TRIPS } from "../gpu/dispatch";
 import {
   apply1,
   expectDType,
@@ -16,6 +16,7 @@ import {
   type Tensor,
 } from "../graph/node";
 import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { mean } from "./reduce";
 import { reshape } from "./views";
 
 /** Windows of a 2-D pooling, in elements. */
@@ -113,6 +114,48 @@ function isHalving({ size: s, stride, padding }: PoolAttrs, x: Shape): boolean {
   return even && [...s, ...stride].every((k) => k === 2) && padding.every((k) => k === 0);
 }
 
+interface Loops {
+  readonly trips: number;
+  readonly longestLoop: number;
+}
+
+/** Two loops, one in the other. */
+function nested(outer: number, inner: number): Loops {
+  return { trips: outer * (2 + inner) + 1, longestLoop: Math.max(outer, inner) };
+}
+
+/** Loops of an invocation over its window, of the general forward kernels. */
+function windowLoops({ size: s }: PoolAttrs, x: Shape): Loops {
+  return nested(Math.min(s[0], x[2] as number), Math.min(s[1], x[3] as number));
+}
+
+/** Loops of an invocation over the windows that an element lies in. */
+function overlapLoops({ size: s, stride }: PoolAttrs, y: Shape): Loops {
+  const over = (axis: 0 | 1) => Math.min(Math.ceil(s[axis] / stride[axis]), y[axis + 2] as number);
+  return nested(over(0), over(1));
+}
+
+/** Loops of the gradient of max pooling, which goes through each window over an element. */
+function winnerLoops(attrs: PoolAttrs, x: Shape, y: Shape): Loops {
+  const [over, inside] = [overlapLoops(attrs, y), windowLoops(attrs, x)];
+  return {
+    trips: over.trips * (1 + inside.trips),
+    longestLoop: Math.max(over.longestLoop, inside.longestLoop),
+  };
+}
+
+const fits = ({ trips, longestLoop }: Loops): boolean =>
+  trips <= MAX_TRIPS && longestLoop <= MAX_LOOP_TRIPS;
+
+function expectFits(op: string, attrs: PoolAttrs, loops: Loops): void {
+  if (!fits(loops)) {
+    throw new ShapeError(
+      `hyperloom: ${op}: windows ${show(attrs.size)} with stride ${show(attrs.stride)} take an ` +
+        `element ${loops.trips} steps, at most ${MAX_TRIPS} can be; pool less, or with a larger stride`,
+    );
+  }
+}
+
 const WORKGROUP = 64;
 const grid = (invocations: number) => linearGrid(invocations / WORKGROUP);
 
@@ -120,7 +163,11 @@ const grid = (invocations: number) => linearGrid(invocations / WORKGROUP);
 export const maxPool2dOp: Op<PoolAttrs> = {
   name: "max_pool2d",
   epilogue: true,
-  shape: (attrs, x) => [{ shape: poolShape("max_pool2d", attrs, x as TensorType), dtype: "f32" }],
+  shape(attrs, x) {
+    const shape = poolShape("max_pool2d", attrs, x as TensorType);
+    expectFits("max_pool2d", attrs, windowLoops(attrs, (x as TensorType).shape));
+    return [{ shape, dtype: "f32" }];
+  },
   dispatch(node) {
     const [x, y] = [input(node, 0), output(node, 0)];
     const outputs = size(y.shape);
@@ -132,6 +179,7 @@ export const maxPool2dOp: Op<PoolAttrs> = {
           uniforms: { outputs, out_width: y.shape[3] as number },
           grid: grid(outputs),
           flops: outputs * 4,
+          trips: 0,
         }),
       ];
     }
@@ -141,6 +189,7 @@ export const maxPool2dOp: Op<PoolAttrs> = {
         uniforms: { outputs, ...windows(node.attrs, x.shape, y.shape) },
         grid: grid(outputs),
         flops: outputs * h * w,
+        ...windowLoops(node.attrs, x.shape),
       }),
     ];
   },
@@ -154,8 +203,10 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
   name: "max_pool2d_gradient",
   epilogue: true,
   shape(attrs, x, dy) {
-    expectPooled("max_pool2d_gradient", attrs, x as TensorType, dy as TensorType);
-    return [x as TensorType];
+    const [image, signal] = [x as TensorType, dy as TensorType];
+    expectPooled("max_pool2d_gradient", attrs, image, signal);
+    expectFits("max_pool2d_gradient", attrs, winnerLoops(attrs, image.shape, signal.shape));
+    return [image];
   },
   dispatch(node) {
     const { attrs } = node;
@@ -168,6 +219,7 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
           uniforms: { outputs, out_width: dy.shape[3] as number },
           grid: grid(outputs),
           flops: outputs * 8,
+          trips: 0,
         }),
       ];
     }
@@ -178,6 +230,7 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
         uniforms: { inputs, ...windows(attrs, x.shape, dy.shape) },
         grid: grid(inputs),
         flops: size(dy.shape) * (attrs.size[0] * attrs.size[1]) ** 2,
+        ...winnerLoops(attrs, x.shape, dy.shape),
       }),
     ];
   },
@@ -188,9 +241,11 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
 export const averagePool2dOp: Op<AveragePoolAttrs> = {
   name: "average_pool2d",
   epilogue: true,
-  shape: (attrs, x) => [
-    { shape: poolShape("average_pool2d", attrs, x as TensorType), dtype: "f32" },
-  ],
+  shape(attrs, x) {
+    const shape = poolShape("average_pool2d", attrs, x as TensorType);
+    expectFits("average_pool2d", attrs, windowLoops(attrs, (x as TensorType).shape));
+    return [{ shape, dtype: "f32" }];
+  },
   dispatch(node) {
     const [x, y] = [input(node, 0), output(node, 0)];
     const outputs = size(y.shape);
@@ -202,6 +257,7 @@ export const averagePool2dOp: Op<AveragePoolAttrs> = {
         overrides: { COUNT_PADDING: Number(node.attrs.countPadding) },
         grid: grid(outputs),
         flops: outputs * h * w,
+        ...windowLoops(node.attrs, x.shape),
       }),
     ];
   },
@@ -218,6 +274,8 @@ export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Sh
   shape(attrs, dy) {
     const x: TensorType = { shape: attrs.shape, dtype: "f32" };
     expectPooled("average_pool2d_gradient", attrs, x, dy as TensorType);
+    const overlap = overlapLoops(attrs, (dy as TensorType).shape);
+    expectFits("average_pool2d_gradient", attrs, overlap);
     return [x];
   },
   dispatch(node) {
@@ -231,6 +289,7 @@ export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Sh
         overrides: { COUNT_PADDING: Number(node.attrs.countPadding) },
         grid: grid(inputs),
         flops: size(dy.shape) * h * w,
+        ...overlapLoops(node.attrs, dy.shape),
       }),
     ];
   },
@@ -241,10 +300,28 @@ export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Sh
  * The largest element of each window of x [N, C, H, W]; y [N, C, H', W'] with
  * H' = floor((H + padding - size) / stride) + 1. Padding never wins, NaN always does. Among equal
  * elements the first in row-major order gets the gradient, as in PyTorch.
- * @throws ShapeError where no window fits or a padding reaches the window's size.
+ * @throws ShapeError where no window fits, a padding reaches the window's size, or a window along
+ * one axis has more than 32,768 elements; its gradient, where some 250 windows overlap.
  */
 export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
-  return apply1(maxPool2dOp, poolAttrs(options), x);
+  const attrs = poolAttrs(options);
+  const y = poolShape("max_pool2d", attrs, x);
+  const whole = fits(winnerLoops(attrs, x.shape, y));
+  return steps(attrs, whole).reduce((z, step) => apply1(maxPool2dOp, step, z), x);
+}
+
+/**
+ * Large windows, or many over an element, are pooled along rows and then along columns, each of
+ * which is a maximum or mean as well; so is the first maximum in row-major order.
+ */
+function steps(attrs: PoolAttrs, whole: boolean): readonly PoolAttrs[] {
+  const [[h, w], [down, across]] = [attrs.size, attrs.stride];
+  const [top, bottom, left, right] = attrs.padding;
+  if (whole || h === 1 || w === 1) return [attrs];
+  return [
+    { size: [1, w], stride: [1, across], padding: [0, 0, left, right] },
+    { size: [h, 1], stride: [down, 1], padding: [top, bottom, 0, 0] },
+  ];
 }
 
 /**
@@ -257,12 +334,19 @@ export function averagePool2d(
   x: Tensor,
   { countPadding = true, ...options }: PoolOptions & { readonly countPadding?: boolean },
 ): Tensor {
-  return apply1(averagePool2dOp, { ...poolAttrs(options), countPadding }, x);
+  const attrs = poolAttrs(options);
+  const y = poolShape("average_pool2d", attrs, x);
+  const whole = fits(windowLoops(attrs, x.shape)) && fits(overlapLoops(attrs, y));
+  return steps(attrs, whole).reduce(
+    (z, step) => apply1(averagePool2dOp, { ...step, countPadding }, z),
+    x,
+  );
 }
 
 /** The mean of each image: x [N, C, H, W] to [N, C]. @throws ShapeError unless x has rank 4. */
 export function globalAveragePool(x: Tensor): Tensor {
   expectRank("global_average_pool", "x", x.shape, 4);
   const [n = 0, c = 0, h = 0, w = 0] = x.shape;
+  if (Math.max(h, w) > MAX_LOOP_TRIPS) return mean(x, [2, 3]);
   return reshape(averagePool2d(x, { size: [h, w] }), [n, c]);
 }

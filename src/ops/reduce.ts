@@ -1,5 +1,12 @@
 import { reduce as reduceKernel } from "../../shaders/reduce.wgsl";
-import { type Dispatch, dispatch, linearGrid, type Target } from "../gpu/dispatch";
+import {
+  type Dispatch,
+  dispatch,
+  linearGrid,
+  MAX_LOOP_TRIPS,
+  MAX_TRIPS,
+  type Target,
+} from "../gpu/dispatch";
 import {
   apply1,
   expectDType,
@@ -65,8 +72,13 @@ const TERMS = { software: 512, gpu: 256 } as const;
 const FEWEST_TERMS = { software: 256, gpu: 128 } as const;
 // Invocations wanted before terms are shared among more of them.
 const INVOCATIONS = { software: 64, gpu: 32_768 } as const;
-// A loop beyond this many trips ends early on some adapters.
-const MAX_TRIPS = 16_384;
+// Half of what a loop may make.
+const LONGEST_RUN = MAX_LOOP_TRIPS / 2;
+
+/** Trips of one run of `n` elements a lane: fours, what is left of them, and the run itself. */
+const tripsOfRun = (n: number): number => 1 + Math.floor(n / 4) + 1 + Math.min(3, n) + 1;
+// The tree over at most 128 lanes.
+const TREE_TRIPS = 8;
 
 interface Cut {
   readonly innerChunk: number;
@@ -77,10 +89,11 @@ interface Cut {
 
 /** Cuts `outer` runs of `inner` elements into chunks of at most about `terms` elements a lane. */
 function cutTerms(outer: number, inner: number, lanes: number, terms: number): Cut {
-  const innerPieces = Math.ceil(inner / (lanes * Math.min(terms, MAX_TRIPS)));
+  const innerPieces = Math.ceil(inner / (lanes * Math.min(terms, LONGEST_RUN)));
   const innerChunk = Math.ceil(inner / innerPieces);
   const perRun = Math.ceil(innerChunk / lanes);
-  const outerChunk = Math.min(outer, MAX_TRIPS, Math.max(1, Math.floor(terms / perRun)));
+  const most = Math.floor((MAX_TRIPS - 1 - TREE_TRIPS) / tripsOfRun(perRun));
+  const outerChunk = Math.min(outer, most, Math.max(1, Math.floor(terms / perRun)));
   const innerChunks = Math.ceil(inner / innerChunk);
   return {
     innerChunk,
@@ -139,6 +152,7 @@ function reduceSlots(
   const cut = cutTerms(outer, inner, lanes, terms);
   const partial = cut.chunks > 1 ? scratch(cut.chunks * outputs) : y;
   const perWorkgroup = Math.max(1, workgroup / lanes);
+  const perRun = Math.ceil(cut.innerChunk / lanes);
   const first = dispatch<Operand, "x" | "y", string, string>(reduceKernel, {
     bind: { x, y: partial },
     uniforms: {
@@ -160,6 +174,8 @@ function reduceSlots(
     overrides: { OPERATION: OPERATION[operation], LANES: lanes, OUTPUTS: perWorkgroup },
     grid: linearGrid(Math.ceil((outputs * cut.chunks) / perWorkgroup)),
     flops: outputs * outer * inner,
+    trips: cut.outerChunk * tripsOfRun(perRun) + 1 + TREE_TRIPS,
+    longestLoop: Math.max(cut.outerChunk, perRun),
   });
   if (cut.chunks === 1) return [first];
   // Chunks of a single output lie side by side, others are columns.

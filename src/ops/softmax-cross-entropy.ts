@@ -72,6 +72,9 @@ function rowDispatch(
     overrides: { REDUCE: reduce },
     grid: [workgroups, 1, 1] as const,
     flops: rows * classes * 12,
+    // Twice over each row of a lane, then lane 0 over the lanes.
+    trips: Math.ceil(span / WORKGROUP) * (3 + 2 * classes) + WORKGROUP + 2,
+    longestLoop: Math.max(classes, Math.ceil(span / WORKGROUP), WORKGROUP),
   });
 }
 
@@ -142,6 +145,7 @@ export const meanSoftmaxCrossEntropyOp: Op<null> = {
         uniforms: { parts: workgroups },
         grid: [1, 1, 1],
         flops: workgroups * 3,
+        trips: Math.ceil(workgroups / WORKGROUP) + WORKGROUP + 2,
       }),
     ];
   },
@@ -208,6 +212,7 @@ export const softmaxCrossEntropyGradientOp: Op<CrossEntropyGradientAttrs> = {
         overrides: { MEAN: Number(mean), CONSTANT: Number(factor !== null), RUN: GRADIENT_RUN },
         grid: linearGrid((rows * runs) / WORKGROUP),
         flops: rows * classes * 8,
+        trips: GRADIENT_RUN + 1,
       }),
     ];
   },
@@ -247,6 +252,8 @@ export const softmaxOp: Op<SoftmaxAttrs> = {
         overrides: { LOG: Number(node.attrs.log) },
         grid: linearGrid(rows / WORKGROUP),
         flops: rows * classes * 20,
+        trips: 3 * (classes + 1),
+        longestLoop: classes,
       }),
     ];
   },
@@ -270,6 +277,8 @@ export const softmaxGradientOp: Op<SoftmaxAttrs> = {
         overrides: { LOG: Number(node.attrs.log) },
         grid: linearGrid(rows / WORKGROUP),
         flops: rows * classes * 8,
+        trips: 2 * (classes + 1),
+        longestLoop: classes,
       }),
     ];
   },

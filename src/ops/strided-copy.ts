@@ -81,6 +81,7 @@ export function stridedCopy<A>(
       },
       grid: linearGrid(elements / 4 / WORKGROUP),
       flops: elements,
+      trips: 0,
     }),
   ];
 }

@@ -169,7 +169,7 @@ export function chainUnit(chain: Chain, at: number): Unit {
   return {
     at,
     label: kernel.name,
-    dispatches: [{ kernel, bind, uniforms: {}, overrides: {}, grid, flops }],
+    dispatches: [{ kernel, bind, uniforms: {}, overrides: {}, grid, flops, trips: 0 }],
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Dispatch, Target } from "../gpu/dispatch";
+import { checkTrips, type Dispatch, type Target } from "../gpu/dispatch";
 import { LimitError } from "../gpu/errors";
 import type { KernelSource } from "../gpu/kernel-source";
 import type { Node, Operand, Tensor } from "../graph/node";
@@ -67,6 +67,7 @@ export function plan(roots: readonly Tensor[], target: Target): Plan {
   const storages = [...new Set([...places.values()].map((p) => p.storage))].filter(
     (s) => s.last >= 0 || s.kind === "placeholder" || s.kind === "variable",
   );
+  for (const { label, dispatch } of dispatches) checkTrips(label, dispatch);
   const slots = shareSlots(storages.filter((s) => s.kind === "slot"));
   const own = storages.filter((s) => s.kind === "placeholder" || s.kind === "constant");
   const bytes = [...slots, ...own].reduce((n, s) => n + s.bytes, 0);

@@ -117,6 +117,7 @@ describe("values that are overwritten", () => {
         overrides: {},
         grid: [1, 1, 1],
         flops: 4,
+        trips: 0,
       },
     ],
   };
@@ -245,6 +246,7 @@ describe("errors of the GPU", () => {
         overrides: {},
         grid: [1, 1, 1],
         flops: 0,
+        trips: 0,
       },
     ],
   };
