@@ -175,7 +175,10 @@ function split(g: Gemm, kernel: Kernel, tiles: number): Split {
   return { splits: ceilDiv(g.k, kSplit), kSplit, group, groups: ceilDiv(items, group) };
 }
 
-/** What the three kernels bind; operands of a second pair are bound to those of the first without it. */
+/**
+ * What the three kernels bind. Without a second pair both of its operands are bound to b: a may lie
+ * in the storage that is written, as states in a scan do, and must then be bound once.
+ */
 type Bound = "a" | "b" | "a_second" | "b_second" | "y";
 
 /** The dispatches of a batched matrix product: packing, the product, the sum of its splits. */
@@ -221,7 +224,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     const { rows, cols, lanesN, lanesK } = kernel;
     const workgroups = ceilDiv(m, rows) * ceilDiv(n, cols * lanesN) * cut.groups * cut.splits;
     const call = dispatch<Operand, Bound, string, string>(matmulSmall, {
-      bind: { a: g.a, b: g.b, a_second: g.second?.a ?? g.a, b_second: g.second?.b ?? g.b, y },
+      bind: { a: g.a, b: g.b, a_second: g.second?.a ?? g.b, b_second: g.second?.b ?? g.b, y },
       uniforms: {
         ...common,
         a_strides: scaled(g.aStrides, m * k),
@@ -249,7 +252,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
   const bind = {
     a: a.operand,
     b: b.operand,
-    a_second: g.second?.a ?? a.operand,
+    a_second: g.second?.a ?? b.operand,
     b_second: g.second?.b ?? b.operand,
     y,
   };
