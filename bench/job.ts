@@ -54,7 +54,7 @@ export interface RatioRow {
 export interface StepRow extends Spread {
   readonly name: string;
   readonly stepsPerSecond: number;
-  readonly imagesPerSecond: number;
+  readonly samplesPerSecond: number;
   readonly first: TimedStep["first"];
   readonly dispatches: number;
   readonly submits: number;
@@ -200,7 +200,7 @@ async function stepRow(step: TimedStep, at: Spread): Promise<StepRow> {
     name: step.name,
     ...at,
     stepsPerSecond: 1000 / at.median,
-    imagesPerSecond: (1000 * step.case.batch) / at.median,
+    samplesPerSecond: (1000 * step.case.samples) / at.median,
     first: step.first,
     dispatches,
     submits,

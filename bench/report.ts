@@ -59,7 +59,7 @@ function stepCells(row: StepRow): string[] {
     significant(row.median),
     range(row),
     significant(row.stepsPerSecond),
-    significant(row.imagesPerSecond),
+    significant(row.samplesPerSecond),
     [build, compile, run].map(significant).join(" + "),
     `${row.dispatches}`,
     `${row.submits}`,

@@ -3,17 +3,31 @@ import type { Profile } from "../src/gpu/record";
 import { key, uniform } from "../src/graph/random";
 import { crossEntropy } from "../src/nn/losses";
 import { adam } from "../src/optim/optimizer";
-import { compile, type Executable, type ExecutableStats } from "../src/schedule/executable";
+import { hyperLstm } from "../src/hyper/hyper-lstm";
+import type { Cell } from "../src/nn/cell";
+import { languageModel } from "../src/nn/language-model";
+import { lstm } from "../src/nn/recurrent";
+import type { HostArray } from "../src/ops/sources";
+import {
+  compile,
+  type Executable,
+  type ExecutableStats,
+  type Program,
+} from "../src/schedule/executable";
 import { prediction, trainStep } from "../src/train/programs";
+import { sequenceEvaluation, sequenceStep } from "../src/train/sequence-programs";
 import { buildModel, type ModelName, modelSpec } from "../src/train/tasks";
 import { spread, type Timed } from "./measure";
 
-/** A model's training step or inference at a batch size. */
+/** A model's training step or inference at some sizes. */
 export interface StepCase {
   readonly name: string;
-  readonly model: ModelName;
-  readonly batch: number;
-  readonly train: boolean;
+  /** Samples of one step: images, or sequences times time steps. */
+  readonly samples: number;
+  readonly build: () => {
+    readonly program: Program;
+    readonly inputs: Readonly<Record<string, HostArray>>;
+  };
 }
 
 /** The part of a step that one kernel takes. */
@@ -34,35 +48,76 @@ export interface TimedStep extends Timed {
   readonly shares: () => Promise<KernelShare[]>;
 }
 
-/** The models of the library, training and inference, at batch 32 and 128. */
-export function stepCases(): StepCase[] {
-  const models: ModelName[] = ["hyper-cnn", "cnn"];
-  return models.flatMap((model) =>
-    [true, false].flatMap((train) =>
-      [32, 128].map((batch) => {
-        const name = `${model} ${train ? "training step" : "inference"} B${batch}`;
-        return { name, model, batch, train };
-      }),
-    ),
-  );
+const both = [true, false] as const;
+const what = (train: boolean): string => (train ? "training step" : "inference");
+
+/** An image model on noise. */
+function imageCase(model: ModelName, train: boolean, batch: number): StepCase {
+  const x = Float32Array.from(uniform(key(1), batch * 784));
+  const labels = Uint32Array.from({ length: batch }, (_, i) => i % 10);
+  return {
+    name: `${model} ${what(train)} B${batch}`,
+    samples: batch,
+    build: () => {
+      const made = buildModel(modelSpec(model));
+      const program = train
+        ? trainStep(made, crossEntropy, adam(), { batch })
+        : prediction(made, { batch });
+      const targets = { labels, weight: new Float32Array(batch).fill(1) };
+      return { program, inputs: { x, ...(train && targets) } };
+    },
+  };
 }
 
-/** Builds, compiles and runs a step for the first time, on noise for images. */
-export async function prepareStep(device: Device, step: StepCase): Promise<TimedStep> {
-  const { batch, train } = step;
-  const images = { x: Float32Array.from(uniform(key(1), batch * 784)) };
-  const inputs = {
-    ...images,
-    ...(train && {
-      labels: Uint32Array.from({ length: batch }, (_, i) => i % 10),
-      weight: new Float32Array(batch).fill(1),
-    }),
+/** A character model at the sizes at which peers were measured, on noise. */
+function sequenceCase(name: string, cell: () => Cell, train: boolean): StepCase {
+  const [T, B] = [32, 32];
+  const symbols = (seed: number): Uint32Array =>
+    Uint32Array.from(uniform(key(seed), T * B), (u) => Math.floor(u * SYMBOLS));
+  return {
+    name: `${name} ${what(train)} B${B} T${T}`,
+    samples: T * B,
+    build: () => {
+      const model = languageModel(cell(), SYMBOLS);
+      const sizes = { batch: B, length: T };
+      const program = train
+        ? sequenceStep(model, adam({ clip: { norm: 1 } }), sizes)
+        : sequenceEvaluation(model, sizes);
+      const weight = new Float32Array(T * B).fill(1);
+      const keep = new Float32Array([1]);
+      return { program, inputs: { x: symbols(1), labels: symbols(2), weight, keep } };
+    },
   };
+}
+
+const SYMBOLS = 50;
+
+/**
+ * The models of the library, training and inference: image models at batch 32 and 128, character
+ * models of 256 units, 64 in the hyper cell, N_z = 16, with 32 sequences of 32 steps.
+ */
+export function stepCases(): StepCase[] {
+  const images = (["hyper-cnn", "cnn"] as const).flatMap((model) =>
+    both.flatMap((train) => [32, 128].map((batch) => imageCase(model, train, batch))),
+  );
+  const sizes = { inputs: SYMBOLS, units: 256 };
+  const hyper = { ...sizes, hyperUnits: 64, nz: 16 };
+  const cells: Readonly<Record<string, () => Cell>> = {
+    lstm: () => lstm(sizes),
+    "ln-lstm": () => lstm({ ...sizes, layerNorm: true }),
+    hyperlstm: () => hyperLstm({ ...hyper, layerNorm: false }),
+    "ln-hyperlstm": () => hyperLstm({ ...hyper, layerNorm: true }),
+  };
+  const sequences = Object.entries(cells).flatMap(([name, cell]) =>
+    both.map((train) => sequenceCase(name, cell, train)),
+  );
+  return [...images, ...sequences];
+}
+
+/** Builds, compiles and runs a step for the first time, on noise. */
+export async function prepareStep(device: Device, step: StepCase): Promise<TimedStep> {
   const began = performance.now();
-  const model = buildModel(modelSpec(step.model));
-  const program = train
-    ? trainStep(model, crossEntropy, adam(), { batch })
-    : prediction(model, { batch });
+  const { program, inputs } = step.build();
   const built = performance.now();
   const executable = await compile(device, program, { seed: 1 });
   const compiled = performance.now();

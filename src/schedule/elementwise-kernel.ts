@@ -206,14 +206,17 @@ export function withEpilogue(kernel: KernelSource, made: Tensor, chain: Chain): 
     load.set(x, `e${k}[${indexExpression(collapse(x.shape, result.shape), "i")}]`);
   }
   const body = chainBody(chain, load);
+  // The kernel may have functions of the prelude's names.
+  const own = (text: string): string =>
+    text.replaceAll(/\b(is_nan|safe_\w+|infinity|not_a_number)\(/g, "epilogue_$1(");
   const text = `${declarations}alias T = f32;
 alias B = bool;
 alias U = u32;
 alias I = i32;
-${prelude(body.lines + body.result)}
+${own(prelude(body.lines + body.result))}
 fn epilogue(x: f32, i: u32) -> f32 {
-${body.lines}
-  return ${body.result};
+${own(body.lines)}
+  return ${own(body.result)};
 }`;
   const ops = chain.steps.map((s) => s.node.op.name).filter((s) => s !== "fill");
   return {
