@@ -22,7 +22,7 @@ import {
 import type { Context, ParamSpec, StateSpec } from "../nn/module";
 import { add } from "../ops/elementwise";
 import { pad } from "../ops/layout";
-import { matmul } from "../ops/matmul";
+import { matmul, matmulPair } from "../ops/matmul";
 import { reshape } from "../ops/views";
 
 /** How a hyper cell's state becomes weights of the main cell. */
@@ -106,7 +106,7 @@ export function embedder(
       const { W_z, b_z } = params as unknown as Record<"W_z" | "b_z", Tensor>;
       const { W_hh, W_xh, W_xx, ...rest } = params.hyper as unknown as HyperTensors;
       const before = (state as Tensors).h as Tensor;
-      const hg = add(matmul(h, W_xh), matmul(before, W_hh));
+      const hg = matmulPair(h, W_xh, before, W_hh);
       // The hyper cell's own recurrent dropout has a site of its own.
       const site = (context.site ?? 0) + SITE.hyperRecurrent - SITE.recurrent;
       const next = hyper.update(
