@@ -55,6 +55,7 @@ export * from "./ops/elementwise";
 export * from "./ops/gather";
 export * from "./ops/generate";
 export * from "./ops/layout";
+export * from "./ops/lstm-cell";
 export * from "./ops/matmul";
 export * from "./ops/pool";
 export * from "./ops/reduce";

@@ -5,6 +5,7 @@ import { dropoutCases } from "./dropout";
 import { elementwiseCases } from "./elementwise";
 import { gatherCases } from "./gather";
 import { layoutCases } from "./layout";
+import { lstmCellCases } from "./lstm-cell";
 import { matmulCases } from "./matmul";
 import { optimizerUpdateCases } from "./optimizer-updates";
 import { poolCases } from "./pool";
@@ -19,6 +20,7 @@ export const allCases: readonly OpCase[] = [
   ...elementwiseCases,
   ...gatherCases,
   ...layoutCases,
+  ...lstmCellCases,
   ...matmulCases,
   ...optimizerUpdateCases,
   ...poolCases,

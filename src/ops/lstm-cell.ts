@@ -1,0 +1,176 @@
+import { lstmCell as lstmCellKernel } from "../../shaders/lstm_cell.wgsl";
+import { lstmCellGradient as lstmCellGradientKernel } from "../../shaders/lstm_cell_gradient.wgsl";
+import { dispatch } from "../gpu/dispatch";
+import {
+  apply,
+  input,
+  notDifferentiable,
+  type Op,
+  type Operand,
+  output,
+  scratch,
+  type Tensor,
+} from "../graph/node";
+import type { TensorType } from "../graph/shape";
+import {
+  type CellAttrs,
+  type CellOptions,
+  cellAttrs,
+  cellLaunch,
+  cellUniforms,
+  expectCell,
+  expectShape,
+  optionalInputs,
+} from "./cell";
+import { concat } from "./layout";
+import { expectRowsFit, rowGroups } from "./row-workgroups";
+
+export type { CellOptions } from "./cell";
+
+const sizesOf = (c: Tensor): readonly [number, number] => [c.shape[0] ?? 0, c.shape[1] ?? 0];
+
+/** From (pre, c, norm and mask where there are) the next c and h; see `lstmCell`. */
+export const lstmCellOp: Op<CellAttrs> = {
+  name: "lstm_cell",
+  shape(attrs, pre, c, ...optional) {
+    const [rows, hidden] = expectCell("lstm_cell", attrs, c as TensorType, optional);
+    expectShape("lstm_cell", "pre", pre as TensorType, [rows, 4 * hidden]);
+    return [c as TensorType, c as TensorType];
+  },
+  dispatch(node, target) {
+    const [pre, c] = [input(node, 0), input(node, 1)];
+    const { norm, mask } = optionalInputs(node, 2);
+    const sizes = sizesOf(c);
+    return [
+      dispatch(lstmCellKernel, {
+        // What is not looked at is bound to anything.
+        bind: {
+          pre,
+          c,
+          norm: norm ?? pre,
+          mask: mask ?? pre,
+          c_next: output(node, 0),
+          h_next: output(node, 1),
+        },
+        uniforms: cellUniforms(node.attrs, sizes),
+        ...cellLaunch(node.attrs, sizes, target),
+        flops: sizes[0] * sizes[1] * (norm ? 120 : 60),
+      }),
+    ];
+  },
+  gradient(node, [dc, dh]) {
+    const { norm, mask } = optionalInputs(node, 2);
+    const from = { pre: input(node, 0), c: input(node, 1), norm, mask };
+    return lstmCellGradient(node.attrs, from, dc ?? null, dh ?? null);
+  },
+};
+
+/** Which of the gradients of c' and h' flow, beside what the cell was. */
+interface CellGradientAttrs extends CellAttrs {
+  readonly dh: boolean;
+  readonly dc: boolean;
+}
+
+/** A group of rows is done by one workgroup; loops and sums of the kernel over each of them. */
+const BACKWARD = { passes: 7, sums: 7 };
+
+/**
+ * From (pre, cm, then norm, dh and dc where there are) the gradients of pre and c, and with layer
+ * norm the partial sums [G, 2, 5, H] of norm's. cm is c [B, H], or with a mask [B, 2H] = (c, mask):
+ * a kernel has eight bindings at most.
+ */
+export const lstmCellGradientOp: Op<CellGradientAttrs> = {
+  name: "lstm_cell_gradient",
+  shape(attrs, pre, cm, ...optional) {
+    const name = "lstm_cell_gradient";
+    const { shape } = cm as TensorType;
+    const [rows = 0, columns = 0] = shape;
+    const hidden = attrs.mask ? columns / 2 : columns;
+    expectShape(name, "pre", pre as TensorType, [rows, 4 * hidden]);
+    const c: TensorType = { shape: [rows, hidden], dtype: "f32" };
+    const [norm, ...flowing] = attrs.norm ? optional : [undefined, ...optional];
+    for (const d of flowing) expectShape(name, "dh or dc", d as TensorType, c.shape);
+    if (!norm) return [pre as TensorType, c];
+    const { span, groups } = rowGroups(rows);
+    expectShape(name, "norm", norm, [2, 5, hidden]);
+    expectRowsFit(name, { ...BACKWARD, rows: span, width: hidden });
+    return [pre as TensorType, c, { shape: [groups, 2, 5, hidden], dtype: "f32" }];
+  },
+  dispatch(node, target) {
+    const { attrs } = node;
+    const [pre, cm, ...optional] = node.inputs as [Tensor, Tensor, ...Tensor[]];
+    const [dpre, dcPrev] = [output(node, 0), output(node, 1)];
+    const sizes = sizesOf(dcPrev);
+    const take = (there: boolean) => (there ? (optional.shift() ?? pre) : pre);
+    const [norm, dh, dc] = [take(attrs.norm), take(attrs.dh), take(attrs.dc)];
+    const { span, groups } = rowGroups(sizes[0]);
+    const launch = cellLaunch(attrs, sizes, target, groups, { ...BACKWARD, rows: span });
+    return [
+      dispatch<Operand, GradientBinding, string, string>(lstmCellGradientKernel, {
+        bind: {
+          pre,
+          cm,
+          norm,
+          dh,
+          dc,
+          dpre,
+          dc_prev: dcPrev,
+          // A writable binding must not be another one's as well.
+          dnorm: node.outputs[2] ?? scratch(4),
+        },
+        uniforms: { ...cellUniforms(attrs, sizes), span },
+        overrides: { ...launch.overrides, DH: Number(attrs.dh), DC: Number(attrs.dc) },
+        grid: launch.grid,
+        flops: sizes[0] * sizes[1] * (attrs.norm ? 300 : 100),
+      }),
+    ];
+  },
+  gradient: notDifferentiable("second derivatives through an LSTM cell are not provided"),
+};
+
+type GradientBinding = "pre" | "cm" | "norm" | "dh" | "dc" | "dpre" | "dc_prev" | "dnorm";
+
+/** What a cell is made from; `pre` may have been made again. */
+export interface CellInputs {
+  readonly pre: Tensor;
+  readonly c: Tensor;
+  readonly norm: Tensor | null;
+  readonly mask: Tensor | null;
+}
+
+/**
+ * The gradients of (pre, c, norm and mask where there are) from those of c' and h', null where none
+ * flows: one dispatch, beside that of (c, mask) in one tensor.
+ */
+export function lstmCellGradient(
+  attrs: CellAttrs,
+  { pre, c, norm, mask }: CellInputs,
+  dc: Tensor | null,
+  dh: Tensor | null,
+): (Tensor | null)[] {
+  const cm = mask ? concat([c, mask], 1) : c;
+  const optional = [norm, dh, dc].filter((x) => x !== null);
+  const has = { dh: dh !== null, dc: dc !== null };
+  const made = apply(lstmCellGradientOp, { ...attrs, ...has }, pre, cm, ...optional);
+  return [...made, ...(mask ? [null] : [])];
+}
+
+/**
+ * One step of an LSTM from the pre-activations of its gates, in one dispatch each way:
+ * c' = σ(f + forgetBias) c + σ(i) mask tanh(g), h' = σ(o) tanh(c'). With layer norm each gate is
+ * normalised on its own over H before that (biased variance), and tanh takes LN(c'), while c' is
+ * carried on as it is: equations 10 and 13 of Ha, Dai and Le 2016.
+ * @param pre [B, 4H], W_h h + W_x x + b in blocks of H in the order `options.gates`
+ * @param c [B, H]
+ * @returns c' and h' [B, H]. The mask gets no gradient.
+ * @throws ShapeError naming the shapes that disagree, or a wrong option.
+ */
+export function lstmCell(
+  pre: Tensor,
+  c: Tensor,
+  options: CellOptions = {},
+): { readonly c: Tensor; readonly h: Tensor } {
+  const { attrs, inputs } = cellAttrs("lstm_cell", options);
+  const [next, h] = apply(lstmCellOp, attrs, pre, c, ...inputs);
+  return { c: next as Tensor, h: h as Tensor };
+}
