@@ -1,9 +1,12 @@
 // One step of an LSTM from the pre-activations of its gates, with layer norm (NORM) or without:
-//   ŷ = LN(y) γ_y + β_y (NORM) or y, for each gate y of pre on its own over the units;
+//   ŷ = LN(y) γ_y + β_y (NORM) or y, for each gate y on its own over the units;
 //   c' = σ(f̂ + forget_bias) c + σ(î) mask tanh(ĝ);   h' = σ(ô) tanh(LN(c') γ_c + β_c or c').
-// pre [rows, 4, hidden]: the gates in the blocks I, F, G, O; c, mask (MASK), c_next and h_next
-// [rows, hidden]; norm [2, 5, hidden]: γ of the four blocks and of c, then β. LN: biased variance,
-// epsilon inside the root, mean first and then the squares of what is left.
+// LN: biased variance, epsilon inside the root, mean first and then the squares of what is left.
+// y = hg, or in a HyperLSTM (HYPER)  y = d_0 hg + d_1 xg + d_2,  made anew each time that it is
+// looked at (three times with NORM), since no binding is left to keep it.
+// hg, xg [rows, 4, hidden]: the gates in the blocks I, F, G, O; d [3, 4, rows, hidden]: kinds, then
+// gates in the same order; c, mask (MASK), c_next and h_next [rows, hidden]; norm [2, 5, hidden]: γ
+// of the four blocks and of c, then β.
 // NORM: a row a workgroup, whose LANES lanes stride over the units; they leave c' and σ(ô) in the
 // outputs until the statistics of c' are known. A tree adds up their sums, in a fixed order. Few
 // lanes for software adapters, where barriers and threads are dear; enough for the units on a GPU.
@@ -11,6 +14,7 @@
 // 4): four units at once, which halves the price of loads on software adapters; else one unit, in
 // component x, so that neighbouring lanes touch neighbouring addresses.
 override LANES: u32 = 64u; // a power of 2
+override HYPER: bool = true;
 override NORM: bool = true;
 override MASK: bool = true;
 override VECTORS: bool = false;
@@ -27,13 +31,15 @@ struct Params {
   forget_bias: f32,
 }
 
-@group(0) @binding(0) var<storage, read> pre: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> c: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> norm: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> mask: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> c_next: array<f32>;
-@group(0) @binding(5) var<storage, read_write> h_next: array<f32>;
-@group(0) @binding(6) var<uniform> p: Params;
+@group(0) @binding(0) var<storage, read> hg: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> xg: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> d: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> c: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> mask: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> c_next: array<f32>;
+@group(0) @binding(7) var<storage, read_write> h_next: array<f32>;
+@group(0) @binding(8) var<uniform> p: Params;
 
 var<workgroup> parts: array<vec4<f32>, LANES>;
 
@@ -41,9 +47,21 @@ var<workgroup> parts: array<vec4<f32>, LANES>;
 var<private> mean: vec4<f32>;
 var<private> scale: vec4<f32>;
 
-fn load_pre(i: u32) -> vec4<f32> {
-  if (VECTORS) { return pre[i / 4u]; }
-  return vec4<f32>(pre[i / 4u][i % 4u], 0.0, 0.0, 0.0);
+// y of block part from unit u of row b on.
+fn load_y(part: u32, b: u32, u: u32) -> vec4<f32> {
+  let i = (b * 4u + part) * p.hidden + u;
+  let j = (part * p.rows + b) * p.hidden + u;
+  let k = j + 4u * p.rows * p.hidden;
+  let l = k + 4u * p.rows * p.hidden;
+  if (VECTORS) {
+    if (HYPER) { return d[j / 4u] * hg[i / 4u] + d[k / 4u] * xg[i / 4u] + d[l / 4u]; }
+    return hg[i / 4u];
+  }
+  var y = hg[i / 4u][i % 4u];
+  if (HYPER) {
+    y = d[j / 4u][j % 4u] * y + d[k / 4u][k % 4u] * xg[i / 4u][i % 4u] + d[l / 4u][l % 4u];
+  }
+  return vec4<f32>(y, 0.0, 0.0, 0.0);
 }
 
 fn load_c(i: u32) -> vec4<f32> {
@@ -130,7 +148,7 @@ fn total(lane: u32, v: vec4<f32>) -> vec4<f32> {
 
 // ŷ of block part from unit u of row b on.
 fn gate(part: u32, b: u32, u: u32) -> vec4<f32> {
-  let y = load_pre((b * 4u + part) * p.hidden + u);
+  let y = load_y(part, b, u);
   if (!NORM) { return y; }
   let gamma = load_norm(part * p.hidden + u);
   return (y - mean[part]) * scale[part] * gamma + load_norm((part + 5u) * p.hidden + u);
@@ -155,19 +173,18 @@ fn normed_row(b: u32, lane: u32) {
   let first = lane * width;
   let stride = LANES * width;
   let n = p.hidden;
-  let at = b * 4u * n;
   var s = vec4<f32>();
   for (var u = first; u < n; u += stride) {
-    s += vec4<f32>(add_up(load_pre(at + u)), add_up(load_pre(at + n + u)),
-                   add_up(load_pre(at + 2u * n + u)), add_up(load_pre(at + 3u * n + u)));
+    s += vec4<f32>(add_up(load_y(0u, b, u)), add_up(load_y(1u, b, u)),
+                   add_up(load_y(2u, b, u)), add_up(load_y(3u, b, u)));
   }
   mean = total(lane, s) * p.inverse;
   s = vec4<f32>();
   for (var u = first; u < n; u += stride) {
-    let y0 = load_pre(at + u) - mean.x;
-    let y1 = load_pre(at + n + u) - mean.y;
-    let y2 = load_pre(at + 2u * n + u) - mean.z;
-    let y3 = load_pre(at + 3u * n + u) - mean.w;
+    let y0 = load_y(0u, b, u) - mean.x;
+    let y1 = load_y(1u, b, u) - mean.y;
+    let y2 = load_y(2u, b, u) - mean.z;
+    let y3 = load_y(3u, b, u) - mean.w;
     s += vec4<f32>(add_up(y0 * y0), add_up(y1 * y1), add_up(y2 * y2), add_up(y3 * y3));
   }
   scale = inverseSqrt(total(lane, s) * p.inverse + p.epsilon);
@@ -182,8 +199,8 @@ fn normed_row(b: u32, lane: u32) {
   let c_mean = total(lane, vec4<f32>(sum)).x * p.inverse;
   sum = 0.0;
   for (var u = first; u < n; u += stride) {
-    let d = load_c_next(b * n + u) - c_mean;
-    sum += add_up(d * d);
+    let off = load_c_next(b * n + u) - c_mean;
+    sum += add_up(off * off);
   }
   let c_scale = inverseSqrt(total(lane, vec4<f32>(sum)).x * p.inverse + p.epsilon);
   for (var u = first; u < n; u += stride) {

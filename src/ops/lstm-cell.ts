@@ -41,11 +41,14 @@ export const lstmCellOp: Op<CellAttrs> = {
     const [pre, c] = [input(node, 0), input(node, 1)];
     const { norm, mask } = optionalInputs(node, 2);
     const sizes = sizesOf(c);
+    const launch = cellLaunch(node.attrs, sizes, target);
     return [
       dispatch(lstmCellKernel, {
         // What is not looked at is bound to anything.
         bind: {
-          pre,
+          hg: pre,
+          xg: pre,
+          d: pre,
           c,
           norm: norm ?? pre,
           mask: mask ?? pre,
@@ -53,7 +56,8 @@ export const lstmCellOp: Op<CellAttrs> = {
           h_next: output(node, 1),
         },
         uniforms: cellUniforms(node.attrs, sizes),
-        ...cellLaunch(node.attrs, sizes, target),
+        overrides: { ...launch.overrides, HYPER: 0 },
+        grid: launch.grid,
         flops: sizes[0] * sizes[1] * (norm ? 120 : 60),
       }),
     ];

@@ -4,6 +4,7 @@ import { conv2dCases } from "./conv2d";
 import { dropoutCases } from "./dropout";
 import { elementwiseCases } from "./elementwise";
 import { gatherCases } from "./gather";
+import { hyperLstmCellCases } from "./hyper-lstm-cell";
 import { layoutCases } from "./layout";
 import { lstmCellCases } from "./lstm-cell";
 import { matmulCases } from "./matmul";
@@ -19,6 +20,7 @@ export const allCases: readonly OpCase[] = [
   ...dropoutCases,
   ...elementwiseCases,
   ...gatherCases,
+  ...hyperLstmCellCases,
   ...layoutCases,
   ...lstmCellCases,
   ...matmulCases,

@@ -1,0 +1,193 @@
+import { hyperScale as hyperScaleKernel } from "../../shaders/hyper_scale.wgsl";
+import { hyperScaleGradient as hyperScaleGradientKernel } from "../../shaders/hyper_scale_gradient.wgsl";
+import { lstmCell as lstmCellKernel } from "../../shaders/lstm_cell.wgsl";
+import { dispatch, linearGrid } from "../gpu/dispatch";
+import {
+  apply,
+  apply1,
+  expectDType,
+  input,
+  notDifferentiable,
+  type Op,
+  output,
+  type Tensor,
+} from "../graph/node";
+import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import {
+  type CellAttrs,
+  type CellOptions,
+  cellAttrs,
+  cellLaunch,
+  cellUniforms,
+  expectCell,
+  expectShape,
+  optionalInputs,
+} from "./cell";
+import { broadcastTo } from "./layout";
+import { lstmCellGradient } from "./lstm-cell";
+
+const WORKGROUP = 64;
+
+/** Steps, B and H from d [..., 3, 4, B, H]; checks the others, [..., B, 4H]. */
+function expectScales(
+  op: string,
+  d: TensorType,
+  gates: Readonly<Record<string, TensorType>>,
+): { readonly steps: Shape; readonly rows: number; readonly hidden: number } {
+  expectDType(op, "d", d.dtype, "f32");
+  const steps = d.shape.slice(0, -4);
+  const [kinds, blocks, rows, hidden] = d.shape.slice(-4);
+  if (kinds !== 3 || blocks !== 4 || rows === undefined || hidden === undefined) {
+    throw new ShapeError(`hyperloom: ${op}: d is ${show(d.shape)}, must be [..., 3, 4, B, H]`);
+  }
+  for (const [name, x] of Object.entries(gates)) {
+    expectShape(op, name, x, [...steps, rows, 4 * hidden]);
+  }
+  return { steps, rows, hidden };
+}
+
+/** What both kernels of scales take. */
+function scalesLaunch(pre: Tensor, d: Tensor) {
+  const [rows = 0, hidden = 0] = d.shape.slice(-2);
+  const vectors = size(pre.shape) / 4;
+  return {
+    uniforms: { vectors, rows, hidden },
+    overrides: { WORKGROUP, VECTORS: Number(hidden % 4 === 0) },
+    grid: linearGrid(vectors / WORKGROUP),
+  };
+}
+
+/** Each input with a leading axis of T steps. */
+function overSteps(inputs: readonly Tensor[], stacked: readonly boolean[], T: number): Tensor[] {
+  return inputs.map((x, k) => (stacked[k] ? x : broadcastTo(x, [T, ...x.shape])));
+}
+
+/** pre from (hg, xg, d); see `hyperScale`. */
+export const hyperScaleOp: Op<null> = {
+  name: "hyper_scale",
+  shape(_, hg, xg, d) {
+    expectScales("hyper_scale", d as TensorType, {
+      hg: hg as TensorType,
+      xg: xg as TensorType,
+    });
+    return [hg as TensorType];
+  },
+  dispatch(node) {
+    const [hg, xg, d, pre] = [input(node, 0), input(node, 1), input(node, 2), output(node, 0)];
+    const flops = size(pre.shape) * 4;
+    return [
+      dispatch(hyperScaleKernel, { bind: { hg, xg, d, pre }, ...scalesLaunch(pre, d), flops }),
+    ];
+  },
+  gradient(node, [dpre]) {
+    return dpre ? apply(hyperScaleGradientOp, null, dpre, ...node.inputs) : [null, null, null];
+  },
+  overTime: (_, inputs, stacked, T) => apply(hyperScaleOp, null, ...overSteps(inputs, stacked, T)),
+};
+
+/** From (dpre, hg, xg, d) the gradients of hg, xg and d. One dispatch. */
+export const hyperScaleGradientOp: Op<null> = {
+  name: "hyper_scale_gradient",
+  shape(_, dpre, hg, xg, d) {
+    expectScales("hyper_scale_gradient", d as TensorType, {
+      dpre: dpre as TensorType,
+      hg: hg as TensorType,
+      xg: xg as TensorType,
+    });
+    return [hg as TensorType, xg as TensorType, d as TensorType];
+  },
+  dispatch(node) {
+    const [dpre, hg, xg, d] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
+    const [dhg, dxg, dd] = [output(node, 0), output(node, 1), output(node, 2)];
+    return [
+      dispatch(hyperScaleGradientKernel, {
+        bind: { dpre, hg, xg, d, dhg, dxg, dd },
+        ...scalesLaunch(dpre, d),
+        flops: size(dpre.shape) * 8,
+      }),
+    ];
+  },
+  gradient: notDifferentiable("second derivatives through the scales are not provided"),
+  overTime: (_, inputs, stacked, T) =>
+    apply(hyperScaleGradientOp, null, ...overSteps(inputs, stacked, T)),
+};
+
+/** From (hg, xg, d, c, norm and mask where there are) the next c and h; see `hyperLstmCell`. */
+export const hyperLstmCellOp: Op<CellAttrs> = {
+  name: "hyper_lstm_cell",
+  shape(attrs, hg, xg, d, c, ...optional) {
+    const name = "hyper_lstm_cell";
+    const [rows, hidden] = expectCell(name, attrs, c as TensorType, optional);
+    expectShape(name, "d", d as TensorType, [3, 4, rows, hidden]);
+    expectScales(name, d as TensorType, { hg: hg as TensorType, xg: xg as TensorType });
+    return [c as TensorType, c as TensorType];
+  },
+  dispatch(node, target) {
+    const [hg, xg, d, c] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
+    const { norm, mask } = optionalInputs(node, 4);
+    const [rows = 0, hidden = 0] = c.shape;
+    const launch = cellLaunch(node.attrs, [rows, hidden], target);
+    return [
+      dispatch(lstmCellKernel, {
+        // What is not looked at is bound to anything.
+        bind: {
+          hg,
+          xg,
+          d,
+          c,
+          norm: norm ?? hg,
+          mask: mask ?? hg,
+          c_next: output(node, 0),
+          h_next: output(node, 1),
+        },
+        uniforms: cellUniforms(node.attrs, [rows, hidden]),
+        overrides: { ...launch.overrides, HYPER: 1 },
+        grid: launch.grid,
+        flops: rows * hidden * (norm ? 240 : 90),
+      }),
+    ];
+  },
+  gradient(node, [dc, dh]) {
+    const [hg, xg, d, c] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
+    const { norm, mask } = optionalInputs(node, 4);
+    const pre = hyperScale(hg, xg, d);
+    const from = { pre, c, norm, mask };
+    const [dpre, ...rest] = lstmCellGradient(node.attrs, from, dc ?? null, dh ?? null);
+    return [...apply(hyperScaleGradientOp, null, dpre as Tensor, hg, xg, d), ...rest];
+  },
+};
+
+/**
+ * The pre-activations of a HyperLSTM's gates, d_0 hg + d_1 xg + d_2 element by element.
+ * @param hg W_h h [..., B, 4H], four gates in blocks of H
+ * @param xg W_x x, likewise
+ * @param d [..., 3, 4, B, H]: the scales of hg, those of xg and the biases, each for the four gates
+ *   in the order of the blocks
+ * @returns pre [..., B, 4H], in one dispatch; its gradient is one more.
+ * @throws ShapeError naming the shapes that disagree.
+ */
+export function hyperScale(hg: Tensor, xg: Tensor, d: Tensor): Tensor {
+  return apply1(hyperScaleOp, null, hg, xg, d);
+}
+
+/**
+ * One step of the main cell of a HyperLSTM in one dispatch: `lstmCell` of `hyperScale(hg, xg, d)`,
+ * equations 12 and 13 of Ha, Dai and Le 2016. The gradient, three dispatches, makes pre again.
+ * @param hg W_h h [B, 4H], in blocks of H in the order `options.gates`
+ * @param xg W_x x, likewise
+ * @param d [3, 4, B, H], see `hyperScale`
+ * @param c [B, H]
+ * @returns c' and h' [B, H]. The mask gets no gradient.
+ * @throws ShapeError naming the shapes that disagree, or a wrong option.
+ */
+export function hyperLstmCell(
+  hg: Tensor,
+  xg: Tensor,
+  d: Tensor,
+  c: Tensor,
+  options: CellOptions = {},
+): { readonly c: Tensor; readonly h: Tensor } {
+  const { attrs, inputs } = cellAttrs("hyper_lstm_cell", options);
+  const [next, h] = apply(hyperLstmCellOp, attrs, hg, xg, d, c, ...inputs);
+  return { c: next as Tensor, h: h as Tensor };
+}
