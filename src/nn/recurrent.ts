@@ -1,6 +1,8 @@
 import type { Tensor } from "../graph/node";
 import { ShapeError } from "../graph/shape";
 import { add, mul, sigmoid, sub, tanh } from "../ops/elementwise";
+import { hyperLstmCell } from "../ops/hyper-lstm-cell";
+import { type CellUpdateOptions, lstmCell } from "../ops/lstm-cell";
 import {
   block,
   type CellParams,
@@ -12,7 +14,6 @@ import {
 } from "./cell";
 import { expectKeep, maskFor } from "./cell-dropout";
 import { constantInit, orthogonalBlocks, stackedInits, zeros } from "./init";
-import { hyperLstmUpdate, lstmUpdate, type LstmUpdateOptions } from "./lstm-update";
 import type { StateSpec } from "./module";
 
 /** Sizes of a cell. */
@@ -112,7 +113,7 @@ export interface LstmOptions extends CellSizes {
 
 /**
  * The LSTM, with layer norm or without: pre-activations h W_h + x W_x + b in blocks of H, then
- * `lstmUpdate`. Parameters W_h [H, 4H], W_x [X, 4H], b [4H] and norm [2, 5, H] (scales, shifts; of
+ * `lstmCell`. Parameters W_h [H, 4H], W_x [X, 4H], b [4H] and norm [2, 5, H] (scales, shifts; of
  * the gates in their order, then of c); states h, c.
  * @throws ShapeError for sizes, gates or a part kept that cannot be.
  */
@@ -144,7 +145,7 @@ export function lstm(options: LstmOptions): GatedCell {
     state: { h: stateOf(units), c: stateOf(units) },
     update: (context, p, state, hg, xg, d) => {
       const c = state.c as Tensor;
-      const update: LstmUpdateOptions = {
+      const update: CellUpdateOptions = {
         gates,
         forgetBias,
         norm: p.norm ?? null,
@@ -152,8 +153,8 @@ export function lstm(options: LstmOptions): GatedCell {
         mask: maskFor(context, c.shape, recurrentKeep, SITE.recurrent),
       };
       const next = d
-        ? hyperLstmUpdate(hg, xg, d, c, update)
-        : lstmUpdate(add(...summands(hg, xg, p.b, null)), c, update);
+        ? hyperLstmCell(hg, xg, d, c, update)
+        : lstmCell(add(...summands(hg, xg, p.b, null)), c, update);
       return { outputs: next.h, state: { h: next.h, c: next.c } };
     },
   });

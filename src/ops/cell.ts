@@ -1,10 +1,10 @@
 import { type Grid, linearGrid, type Target } from "../gpu/dispatch";
 import { expectDType, input, type Node, type Tensor } from "../graph/node";
 import { equal, type Shape, ShapeError, show, type TensorType } from "../graph/shape";
-import { expectRowsFit, type RowWork, rowLanes } from "./row-workgroups";
+import { expectRowsFit, type RowWork, rowLanes, rowTrips } from "./row-workgroups";
 
 /** What the LSTM cell and the HyperLSTM cell have in common, from their gates on. */
-export interface CellOptions {
+export interface CellUpdateOptions {
   /** The order of the four gates in the pre-activations: i, f, g, o; default "ifgo". */
   readonly gates?: string;
   /** Added to the forget gate, after its layer norm; default 0. */
@@ -20,7 +20,7 @@ export interface CellOptions {
   readonly mask?: Tensor | null;
 }
 
-/** `CellOptions` as an op keeps them; norm and mask are inputs where they are true. */
+/** `CellUpdateOptions` as an op keeps them; norm and mask are inputs where they are true. */
 export interface CellAttrs {
   readonly gates: string;
   readonly forgetBias: number;
@@ -35,7 +35,7 @@ export interface CellAttrs {
  */
 export function cellAttrs(
   op: string,
-  { gates = "ifgo", forgetBias = 0, norm = null, eps = 1e-5, mask = null }: CellOptions,
+  { gates = "ifgo", forgetBias = 0, norm = null, eps = 1e-5, mask = null }: CellUpdateOptions,
 ): { readonly attrs: CellAttrs; readonly inputs: readonly Tensor[] } {
   if ([...gates].sort().join("") !== "fgio") {
     throw new ShapeError(
@@ -111,8 +111,15 @@ export function optionalInputs(
 /** Lanes of a kernel without layer norm, which shares nothing among them. */
 const FLAT_LANES = 64;
 
+interface Launch {
+  readonly overrides: Readonly<Record<string, number>>;
+  readonly grid: Grid;
+  readonly trips: number;
+  readonly longestLoop: number;
+}
+
 /**
- * Overrides and grid of a cell's kernel: with layer norm `groups` workgroups that do `work` each,
+ * Overrides, grid and loops of a cell's kernel: with layer norm `groups` workgroups that do `work` each,
  * else the units of all rows one after another.
  */
 export function cellLaunch(
@@ -121,7 +128,7 @@ export function cellLaunch(
   target: Target,
   groups = rows,
   work: Omit<RowWork, "width"> = FORWARD,
-): { readonly overrides: Readonly<Record<string, number>>; readonly grid: Grid } {
+): Launch {
   const block = Object.fromEntries([...gates].map((gate, k) => [gate.toUpperCase(), k]));
   const lanes = rowLanes({ ...work, width: hidden }, target);
   const units = lanes.VECTORS ? hidden / 4 : hidden;
@@ -134,6 +141,7 @@ export function cellLaunch(
       MASK: Number(mask),
     },
     grid: linearGrid(norm ? groups : (rows * units) / FLAT_LANES),
+    ...(norm ? rowTrips({ ...work, width: hidden }, lanes) : { trips: 0, longestLoop: 0 }),
   };
 }
 

@@ -15,7 +15,7 @@ import {
 import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 import {
   type CellAttrs,
-  type CellOptions,
+  type CellUpdateOptions,
   cellAttrs,
   cellLaunch,
   cellUniforms,
@@ -54,6 +54,7 @@ function scalesLaunch(pre: Tensor, d: Tensor) {
     uniforms: { vectors, rows, hidden },
     overrides: { WORKGROUP, VECTORS: Number(hidden % 4 === 0) },
     grid: linearGrid(vectors / WORKGROUP),
+    trips: 0,
   };
 }
 
@@ -143,6 +144,8 @@ export const hyperLstmCellOp: Op<CellAttrs> = {
         uniforms: cellUniforms(node.attrs, [rows, hidden]),
         overrides: { ...launch.overrides, HYPER: 1 },
         grid: launch.grid,
+        trips: launch.trips,
+        longestLoop: launch.longestLoop,
         flops: rows * hidden * (norm ? 240 : 90),
       }),
     ];
@@ -185,7 +188,7 @@ export function hyperLstmCell(
   xg: Tensor,
   d: Tensor,
   c: Tensor,
-  options: CellOptions = {},
+  options: CellUpdateOptions = {},
 ): { readonly c: Tensor; readonly h: Tensor } {
   const { attrs, inputs } = cellAttrs("hyper_lstm_cell", options);
   const [next, h] = apply(hyperLstmCellOp, attrs, hg, xg, d, c, ...inputs);

@@ -14,7 +14,7 @@ import {
 import type { TensorType } from "../graph/shape";
 import {
   type CellAttrs,
-  type CellOptions,
+  type CellUpdateOptions,
   cellAttrs,
   cellLaunch,
   cellUniforms,
@@ -25,7 +25,7 @@ import {
 import { concat } from "./layout";
 import { expectRowsFit, rowGroups } from "./row-workgroups";
 
-export type { CellOptions } from "./cell";
+export type { CellUpdateOptions } from "./cell";
 
 const sizesOf = (c: Tensor): readonly [number, number] => [c.shape[0] ?? 0, c.shape[1] ?? 0];
 
@@ -58,6 +58,8 @@ export const lstmCellOp: Op<CellAttrs> = {
         uniforms: cellUniforms(node.attrs, sizes),
         overrides: { ...launch.overrides, HYPER: 0 },
         grid: launch.grid,
+        trips: launch.trips,
+        longestLoop: launch.longestLoop,
         flops: sizes[0] * sizes[1] * (norm ? 120 : 60),
       }),
     ];
@@ -125,6 +127,8 @@ export const lstmCellGradientOp: Op<CellGradientAttrs> = {
         uniforms: { ...cellUniforms(attrs, sizes), span },
         overrides: { ...launch.overrides, DH: Number(attrs.dh), DC: Number(attrs.dc) },
         grid: launch.grid,
+        trips: launch.trips,
+        longestLoop: launch.longestLoop,
         flops: sizes[0] * sizes[1] * (attrs.norm ? 300 : 100),
       }),
     ];
@@ -172,7 +176,7 @@ export function lstmCellGradient(
 export function lstmCell(
   pre: Tensor,
   c: Tensor,
-  options: CellOptions = {},
+  options: CellUpdateOptions = {},
 ): { readonly c: Tensor; readonly h: Tensor } {
   const { attrs, inputs } = cellAttrs("lstm_cell", options);
   const [next, h] = apply(lstmCellOp, attrs, pre, c, ...inputs);

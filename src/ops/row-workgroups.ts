@@ -1,4 +1,4 @@
-import type { Target } from "../gpu/dispatch";
+import { MAX_TRIPS, type Target } from "../gpu/dispatch";
 import { ShapeError } from "../graph/shape";
 
 /**
@@ -19,8 +19,8 @@ export interface RowWork {
 }
 
 const MAX_LANES = 256;
-// One adapter ends the loops of an invocation after 65,535 trips in all.
-const MAX_TRIPS = 65_000;
+// A little below what an invocation may make in all.
+const MOST = MAX_TRIPS - 535;
 
 function trips({ width, rows, passes, sums }: RowWork, lanes: number): number {
   return rows * (1 + passes * Math.ceil(width / lanes) + sums * Math.log2(lanes));
@@ -36,18 +36,28 @@ export function rowLanes(work: RowWork, target: Target): { LANES: number; VECTOR
   const vectors = software && work.width % 4 === 0;
   const cut = vectors ? { ...work, width: work.width / 4 } : work;
   let lanes = software ? 4 : 64;
-  while (lanes < MAX_LANES && (trips(cut, lanes) > MAX_TRIPS || (!software && lanes < work.width)))
+  while (lanes < MAX_LANES && (trips(cut, lanes) > MOST || (!software && lanes < work.width)))
     lanes *= 2;
   return { LANES: lanes, VECTORS: Number(vectors) };
+}
+
+/** What a dispatch states of its loops, given the lanes that share a row. */
+export function rowTrips(
+  work: RowWork,
+  { LANES, VECTORS }: { readonly LANES: number; readonly VECTORS: number },
+): { readonly trips: number; readonly longestLoop: number } {
+  const cut = VECTORS ? { ...work, width: work.width / 4 } : work;
+  const longestLoop = Math.max(Math.ceil(cut.width / LANES), work.rows, Math.log2(LANES));
+  return { trips: trips(cut, LANES), longestLoop };
 }
 
 /** @throws ShapeError where a workgroup cannot do the work on every adapter. */
 export function expectRowsFit(op: string, work: RowWork): void {
   const most = trips(work, MAX_LANES);
-  if (most > MAX_TRIPS) {
+  if (most > MOST) {
     throw new ShapeError(
       `hyperloom: ${op}: ${work.rows} rows of ${work.width} elements in a workgroup take ${most} ` +
-        `trips of its loops, at most ${MAX_TRIPS} are possible; use fewer or shorter rows`,
+        `trips of its loops, at most ${MOST} are possible; use fewer or shorter rows`,
     );
   }
 }

@@ -101,8 +101,12 @@ export function buildLoop(loop: Loop): Looped {
   const within = new Set(dependents(all, inputs));
   const varies = (x: Tensor): boolean => inputs.has(x) || within.has(x.node);
   // Where nothing may leave the loop, sums are made in it.
-  const terms = loop.sums.flatMap((x) => (loop.sink ? summands(x, varies, T) : [x]));
-  const results = [...loop.ys, ...terms];
+  const needs = loop.sums.map((x) =>
+    loop.sink ? summands(x, varies, T) : { stacked: [], summed: [x] },
+  );
+  const kept = new Set([...loop.ys, ...needs.flatMap(({ stacked }) => stacked)]);
+  const summed = new Set(needs.flatMap((x) => x.summed));
+  const results = [...kept, ...summed];
 
   const rest: Node[] = [];
   const needed = dependents([...loop.states.map(({ next }) => next), ...results], inputs);
@@ -112,9 +116,10 @@ export function buildLoop(loop: Loop): Looped {
   }
   const core = coreOf(loop, rest, varies);
   const states = [...loop.states];
-  const accumulated = terms.filter((x) => core.has(x.node) && !loop.ys.includes(x));
-  const kept = accumulated.filter((x) => !loop.sink || !canLeave(x.node, varies, T));
-  for (const x of kept) {
+  const accumulated = [...summed].filter(
+    (x) => core.has(x.node) && !kept.has(x) && !(loop.sink && canLeave(x.node, varies, T)),
+  );
+  for (const x of accumulated) {
     const input = stepInput(x);
     const next = add(input, x);
     states.push({ input, init: fill(0, x.shape), next });
@@ -123,12 +128,12 @@ export function buildLoop(loop: Loop): Looped {
 
   const leaving = rest.filter((node) => !core.has(node));
   const wanted = new Set([...results, ...leaving.flatMap((node) => node.inputs)]);
-  for (const x of kept) wanted.delete(x);
+  for (const x of accumulated) wanted.delete(x);
   const { finals } = makeNode(loop, states, core, wanted, over);
   for (const node of leaving) {
     if (!over.run(node)) throw new Error(`internal: ${node.op.name} cannot leave a scan`);
   }
-  const ready = new Map(kept.map((x, k) => [x, finals[loop.states.length + k] as Tensor]));
+  const ready = new Map(accumulated.map((x, k) => [x, finals[loop.states.length + k] as Tensor]));
   const sums = loop.sums.map((x) => over.sum(x, varies, ready));
   return { finals, ys: loop.ys.map((y) => over.get(y)), sums };
 }

@@ -111,12 +111,26 @@ export function canLeave(node: Node, varies: Varies, T: number): boolean {
   return trial(node, varies, T).run(node);
 }
 
-/** The values that must be known over time, or summed, before `OverTime.sum` can sum x. */
-export function summands(x: Tensor, varies: Varies, T: number): readonly Tensor[] {
-  if (!varies(x)) return [];
+/** What `OverTime.sum` needs: values known over time, and values whose sum alone will do. */
+export interface Summands {
+  readonly stacked: readonly Tensor[];
+  readonly summed: readonly Tensor[];
+}
+
+/** What must be known before `OverTime.sum` can sum x. */
+export function summands(x: Tensor, varies: Varies, T: number): Summands {
+  if (!varies(x)) return { stacked: [], summed: [] };
   const split = linearParts(x, varies);
-  if (split) return split.parts.flatMap((part) => summands(part, varies, T));
-  return trial(x.node, varies, T).canSum(x.node) ? x.node.inputs.filter(varies) : [x];
+  if (split) {
+    const parts = split.parts.map((part) => summands(part, varies, T));
+    return {
+      stacked: parts.flatMap(({ stacked }) => stacked),
+      summed: parts.flatMap(({ summed }) => summed),
+    };
+  }
+  return trial(x.node, varies, T).canSum(x.node)
+    ? { stacked: x.node.inputs.filter(varies), summed: [] }
+    : { stacked: [], summed: [x] };
 }
 
 /** A value as a linear function of values whose sums it follows from. */

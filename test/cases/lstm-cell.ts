@@ -1,6 +1,6 @@
 import type { Tensor } from "../../src/graph/node";
 import { mul } from "../../src/ops/elementwise";
-import { type CellOptions, lstmCell } from "../../src/ops/lstm-cell";
+import { type CellUpdateOptions, lstmCell } from "../../src/ops/lstm-cell";
 import type { CaseInput, Nd, OpCase } from "./case";
 
 /** Layer norm of a row, biased variance and eps inside the root. */
@@ -13,7 +13,7 @@ export function normalise(x: readonly number[], eps: number): number[] {
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
 /** The options of a cell that are no tensors. */
-export type CellNumbers = Pick<CellOptions, "gates" | "forgetBias" | "eps">;
+export type CellNumbers = Pick<CellUpdateOptions, "gates" | "forgetBias" | "eps">;
 
 /** c' and h' from pre [B, 4H] and c [B, H], with norm [2, 5, H] and mask [B, H] or without. */
 export function cellOracle(
