@@ -4,10 +4,21 @@
  */
 export * from "./data/batches";
 export { type DigitsOptions, generateDigits } from "./data/digits";
+export { embeddedText, embeddedTextSplit } from "./data/embedded-text";
 export { DataFileError } from "./data/errors";
 export { readIdxImages, readIdxLabels } from "./data/idx";
 export * from "./data/images";
 export { fetchMnist, mnistNames, readMnist } from "./data/mnist";
+export * from "./data/recall";
+export {
+  evaluationStreams,
+  type StreamOptions,
+  type StreamSource,
+  type StreamWindow,
+  streams,
+} from "./data/streams";
+export * from "./data/text";
+export * from "./data/vocabulary";
 export { type Device, type DeviceOptions, requestDevice, useDevice } from "./gpu/device";
 export * from "./gpu/errors";
 export type { KernelSource } from "./gpu/kernel-source";

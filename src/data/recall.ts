@@ -17,7 +17,7 @@ export interface RecallOptions {
 }
 
 /** Symbols to be recalled unless told otherwise. */
-export const RECALL_SYMBOLS = 16;
+export const RECALL_SYMBOLS = 8;
 
 /** Sizes of the memory task with V symbols: of its input alphabet, 2 V + 1, and its classes, V. */
 export function recallSizes(symbols = RECALL_SYMBOLS): { inputs: number; classes: number } {

@@ -22,6 +22,7 @@ import type { Vocabulary } from "./vocabulary";
 
 /** The tasks whose data is a text. */
 export const textTasks = ["text", "ptb", "enwik8"] as const;
+/** One of them. */
 export type TextTask = (typeof textTasks)[number];
 
 /** Symbols of the whole of enwik8, each a byte. */
@@ -38,9 +39,9 @@ export interface LoadTextOptions {
   readonly path?: string | undefined;
   /** In place of process.env: HYPERLOOM_DATA, a folder as above. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Symbols of `text`, default bytes; the other tasks have bytes. */
+  /** Symbols of a file for `text`, default bytes; all other texts have bytes. */
   readonly vocabulary?: Vocabulary["kind"];
-  /** Parts of `text`, default "90/10"; see `textSplit`. */
+  /** Parts of a file for `text`, default "90/10"; see `textSplit`. */
   readonly shares?: Shares;
 }
 

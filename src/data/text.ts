@@ -23,7 +23,7 @@ export interface TextSplit {
   readonly source: string;
 }
 
-/** The number of symbols in which two parts of a text end; the third is the rest. */
+/** Per cent of a text's symbols for training / validation / test; without a third, see `TextSplit`. */
 export type Shares = "90/10" | "90/5/5";
 
 /**
