@@ -12,7 +12,7 @@ import { type TextSplit, textSplit } from "./text";
  * integers of this library's random numbers decide, so the text is equal everywhere.
  */
 
-/** Words with a second form (plural; of verbs, third person), which is the first with an s unless given. */
+/** Words with a second form (plural; of verbs, third person): the first with an s unless given. */
 const WORDS: Readonly<Record<string, string>> = {
   creature:
     "heron otter fox:foxes goose:geese mouse:mice owl badger raven hedgehog cat donkey toad eel " +
@@ -37,19 +37,24 @@ const RULES: Readonly<Record<string, string>> = {
   place: "bridge|mill|orchard|harbour|chimney|market|stable|well|garden|tower|oven|inn",
   month: "January|March|April|June|August|October|November",
   day: "Monday|Tuesday|Thursday|Friday|Sunday",
-  when: "every morning|at noon|after supper|before the first frost|on {day}|in {month}|when it rains|at midnight",
+  when:
+    "every morning|at noon|after supper|before the first frost|on {day}|in {month}|" +
+    "when it rains|at midnight",
   how: "slowly|gladly|in secret|without a word|with great care|again and again",
   where: "{prep} the {place}|{prep} the {spot}|{prep} the {place}|beside {hero}",
   name: "{hero}|{hero}|the {nature} {creature}|the {creature} {prep} the {place}",
   names:
-    "the {friend}|the {nature} {friend}|the {number} {creature+}|the {creature+} {prep} the {place}",
+    "the {friend}|the {nature} {friend}|the {number} {creature+}|" +
+    "the {creature+} {prep} the {place}",
   it: "the {object}|the {object}|{hero}'s {thing}|a* {look} {thing}|the {look} {thing}|a* {thing}",
   them: "the {thing+}|{number} {look} {thing+}|all the {thing+}|{number} {thing+}",
   what: "{it}|{it}|{them}",
   aside:
-    "so they say|as everybody knows|and who would not|not for the first time|it was {month} then|{number} times, at least",
+    "so they say|as everybody knows|and who would not|not for the first time|" +
+    "it was {month} then|{number} times, at least",
   because:
-    "nobody knows why|that is the custom here|the {place} is far away|{he} never asks|the {object} is not for sale",
+    "nobody knows why|that is the custom here|the {place} is far away|{he} never asks|" +
+    "the {object} is not for sale",
   sentence:
     "{name} {handle+} {what} {when}.|{names} {handle} {what} {when}.|" +
     "{when}, {name} {handle+} {what}, and {names} {stay} {where}.|" +
@@ -72,18 +77,21 @@ const RULES: Readonly<Record<string, string>> = {
   ask: "ask|ask|ask|whisper",
   say: "say|say|say|answer",
   paragraph:
-    "^{sentence} ^{sentence} ^{sentence}|^{sentence} {talk} ^{sentence}|{talk} {talk} ^{sentence}|" +
+    "^{sentence} ^{sentence} ^{sentence}|^{sentence} {talk} ^{sentence}|" +
+    "{talk} {talk} ^{sentence}|" +
     "^{sentence} ^{sentence} {talk} ^{sentence}|^{sentence} ^{sentence}",
   title: "^the ^{lead} and the ^{object}",
   opening:
-    "^this is the tale of {hero} and the {object}. ^{he} lives {prep} the {spot}, and {names} live {where}.|" +
+    "^this is the tale of {hero} and the {object}. " +
+    "^{he} lives {prep} the {spot}, and {names} live {where}.|" +
     "^{hero} has a* {look} {object}. ^{he} keeps it {prep} the {spot}, where {names} {stay}.",
   closing:
     "^so ends the tale of {hero} and the {object}.|^and that is all that {hero} told the {friend}.",
   refrain:
     "turn, wheel, turn, and let the water run,/there is no rest until the work is done.|" +
     "row, row along, the tide will not delay,/and what is lost comes home another day.|" +
-    "ring, bell, ring out, and call the cattle in,/the nights are long, the blankets all too thin.|" +
+    "ring, bell, ring out, and call the cattle in,/" +
+    "the nights are long, the blankets all too thin.|" +
     "hush, hush, my dear, the fire is burning low,/and no one asks us when we come or go.",
 };
 
@@ -204,7 +212,7 @@ export function embeddedText(options: { readonly length: number; readonly seed: 
   return chapters.join("");
 }
 
-/** The tales of seed 0 (400,000 characters, then to the end of the chapter), 90, 5 and 5 % of them. */
+/** The tales of seed 0, some 400,000 characters, cut into 90, 5 and 5 %. */
 export function embeddedTextSplit(): TextSplit {
   const text = new TextEncoder().encode(embeddedText({ length: 400_000, seed: 0 }));
   return textSplit(text, {

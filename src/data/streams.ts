@@ -18,7 +18,7 @@ export interface StreamWindow {
   readonly weight: Float32Array<ArrayBuffer>;
   /** [T, B] of the three. */
   readonly shape: readonly [number, number];
-  /** Whether the streams begin here: the state is zero; else it is that of the last window's end. */
+  /** Whether the streams begin here: the state is zero; else it is the last window's final one. */
   readonly first: boolean;
   /** Predictions that count: the sum of `weight`. */
   readonly size: number;

@@ -1,8 +1,7 @@
 /**
  * Finds the texts of the language tasks on this machine (Node and Deno only: it reads files).
  *
- * Order: the path given by the caller; for `ptb` and `enwik8` HYPERLOOM_DATA. Nothing is downloaded.
- * Only the task `text` has a text of its own, generated, for when no path is given.
+ * Order: the path given by the caller; for `ptb` and `enwik8` HYPERLOOM_DATA. No download. Only the task `text` has a text of its own, generated, for when no path is given.
  */
 
 import { readdir, readFile, stat } from "node:fs/promises";
@@ -122,7 +121,7 @@ async function readPtbFolder(given: string): Promise<LoadedText> {
   return { ...(await ptbSplit(files, `PTB from ${folder}`, path)), note: undefined };
 }
 
-/** How many bytes a first part of enwik8 says that it has: `enwik8.first4000000.gz`; 0 for others. */
+/** The bytes that the name of a first part of enwik8 declares (`enwik8.first4000000.gz`), else 0. */
 const firstBytes = (name: string): number =>
   Number(/^enwik8\.first(\d+)(\.gz)?$/.exec(name)?.[1] ?? 0);
 

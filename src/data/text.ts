@@ -9,7 +9,7 @@ import {
   type Vocabulary,
 } from "./vocabulary";
 
-/** The most that a text may unpack to, in bytes; guards memory against crafted files. */
+/** The most that a text may have, unpacked, in bytes: guards memory against crafted files. */
 const MOST_BYTES = 2 ** 30;
 
 /** A text as training, validation and test tokens, all of one vocabulary. */
@@ -23,16 +23,21 @@ export interface TextSplit {
   readonly source: string;
 }
 
-/** Per cent of a text's symbols for training / validation / test; without a third, see `TextSplit`. */
+/** Per cent of a text for training, validation and test; without a third, see `TextSplit`. */
 export type Shares = "90/10" | "90/5/5";
 
 /**
  * The bytes of a text file, plain or gzip (told by its first bytes).
  * @param file The name for messages.
+ * @param most How many bytes it may have, unpacked; default 1 GiB.
  * @throws DataFileError for an empty file, a damaged or truncated gzip stream, a zip archive, and
- *   more than 1 GiB.
+ *   more than `most` bytes.
  */
-export async function readText(bytes: Uint8Array, file: string): Promise<Uint8Array> {
+export async function readText(
+  bytes: Uint8Array,
+  file: string,
+  most = MOST_BYTES,
+): Promise<Uint8Array> {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4) {
     throw new DataFileError(file, "it is a zip archive", "text, plain or gzip", "unpack it first");
   }
@@ -42,9 +47,9 @@ export async function readText(bytes: Uint8Array, file: string): Promise<Uint8Ar
     for await (const piece of unpacked(bytes)) {
       pieces.push(piece);
       length += piece.length;
-      if (length > MOST_BYTES) {
-        const found = `it ${isGzip(bytes) ? "unpacks to" : "has"} more than ${MOST_BYTES} bytes`;
-        throw new DataFileError(file, found, `at most ${MOST_BYTES}`, "give a part of it");
+      if (length > most) {
+        const found = `it ${isGzip(bytes) ? "unpacks to" : "has"} more than ${most} bytes`;
+        throw new DataFileError(file, found, `at most ${most}`, "give a part of it");
       }
     }
   } catch (error) {
@@ -65,7 +70,8 @@ export async function readText(bytes: Uint8Array, file: string): Promise<Uint8Ar
 
 /**
  * The symbols of a Penn Treebank character file (Mikolov's preprocessing), plain or gzip: symbol i
- * is byte 2i, every odd byte is a space. `_` stands for the space between words, LF ends a sentence.
+ * is byte 2i, every odd byte is a space. `_` stands for the space between words, LF for the end of
+ * a sentence.
  * @param file The name for messages.
  * @throws DataFileError as `readText`, and naming the first byte that breaks the format.
  */
@@ -77,8 +83,8 @@ export async function readPtb(bytes: Uint8Array, file: string): Promise<Uint8Arr
   for (let i = 0; i < text.length; i++) {
     const byte = text[i] as number;
     if ((byte === 0x20) !== (i % 2 === 1)) {
-      const found = `byte ${i} is ${byte === 0x20 ? "a space" : `0x${byte.toString(16).padStart(2, "0")}`}`;
-      throw new DataFileError(file, found, format, fix);
+      const shown = byte === 0x20 ? "a space" : `0x${byte.toString(16).padStart(2, "0")}`;
+      throw new DataFileError(file, `byte ${i} is ${shown}`, format, fix);
     }
     if (i % 2 === 0) symbols[i / 2] = byte;
   }

@@ -112,7 +112,8 @@ function unknownSymbol(
   const shown = printable ? ` (${JSON.stringify(String.fromCodePoint(value))})` : "";
   return new DataFileError(
     file,
-    `${bytes ? "byte" : "character"} ${position} is ${bytes ? "0x" : "U+"}${hex(value, bytes ? 2 : 4)}${shown}`,
+    (bytes ? `byte ${position} is 0x` : `character ${position} is U+`) +
+      `${hex(value, bytes ? 2 : 4)}${shown}`,
     `one of the ${vocabulary.size} ${vocabulary.kind} of the vocabulary`,
     "leave it out, or train on text that has it",
   );

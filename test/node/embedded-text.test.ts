@@ -46,7 +46,7 @@ test("a longer text begins like a shorter one; another seed is another text", ()
   expect(() => embeddedText({ length: 0, seed: 0 })).toThrow("a text of 0 characters");
 });
 
-test("it has structure to learn: low-order models are far from it, and nearer with more context", () => {
+test("it has structure to learn: the more context, the fewer bits", () => {
   expect(entropy(0)).toBeGreaterThan(3.8);
   expect(entropy(1)).toBeGreaterThan(2.5);
   expect(entropy(3)).toBeLessThan(1.5);

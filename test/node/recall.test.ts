@@ -4,7 +4,7 @@ import { RECALL_SYMBOLS, recall, recallSizes } from "../../src/data/recall";
 
 const options = { delay: 9, batch: 7, sequences: 30, seed: 3 };
 
-test("a sequence is a symbol, distractors and a cue whose label is the symbol N steps before", () => {
+test("a sequence is a symbol, distractors, and a cue whose label is that symbol", () => {
   for (const symbols of [2, 5, RECALL_SYMBOLS, 256]) {
     for (const delay of [1, 2, 9]) {
       const source = recall({ ...options, delay, symbols });

@@ -39,7 +39,7 @@ async function refuses(options: LoadTextOptions, path: string, reason: string): 
 
 const text = "Forty symbols are enough for three parts";
 
-test("a text is read from a file, plain or gzip; without a path there is the embedded one", async () => {
+test("a text is a file, plain or gzip; without a path it is the embedded one", async () => {
   const path = await folder({ "a.txt": utf8(text), "b.gz": gzipSync(utf8(text)) });
   for (const name of ["a.txt", "b.gz"]) {
     const found = await load({ task: "text", path: join(path, name) });

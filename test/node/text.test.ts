@@ -32,7 +32,7 @@ test("a byte vocabulary has the distinct bytes of its data, ascending, or all 25
   expect(decodeText(all, [195])).toBe("\ufffd");
 });
 
-test("a character vocabulary has the distinct code points, ascending; a pair of units is one", () => {
+test("a character vocabulary has the distinct code points, ascending", () => {
   const text = "\ufeffzoë 😀 zoo\n🀄\uffff";
   const vocabulary = characterVocabulary(text);
   // By code point: U+FFFF comes before U+1F004, which UTF-16 order would turn round.
@@ -116,8 +116,11 @@ test("a text is read plain or gzip", async () => {
   // Long enough to come out of gzip in several pieces.
   const text = Uint8Array.from({ length: 200_000 }, (_, i) => (i * i) % 251);
   for (const file of [text, gzipSync(text)]) {
-    expect(Buffer.compare(await readText(file, "a"), text)).toBe(0);
+    expect(Buffer.compare(await readText(file, "a", text.length), text)).toBe(0);
   }
+  await expect(readText(text, "a", 99)).rejects.toThrow("a: it has more than 99 bytes");
+  const packed = readText(gzipSync(text), "a", 199_999);
+  await expect(packed).rejects.toThrow("a: it unpacks to more than 199999 bytes");
 });
 
 test("a damaged or empty file is one clear error", async () => {
@@ -178,7 +181,7 @@ test("a text too short or not UTF-8 is refused by name", () => {
 
 const spaced = (symbols: string) => utf8([...symbols].map((symbol) => `${symbol} `).join(""));
 
-test("symbol i of a PTB character file is byte 2i, and any other byte breaks the format", async () => {
+test("symbol i of a PTB character file is byte 2i; other bytes break the format", async () => {
   const symbols = "the_<unk>_of_N\nyes\n";
   for (const file of [spaced(symbols), gzipSync(spaced(symbols))]) {
     expect(new TextDecoder().decode(await readPtb(file, "p"))).toBe(symbols);
