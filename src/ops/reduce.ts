@@ -108,6 +108,14 @@ function cutTerms(outer: number, inner: number, lanes: number, terms: number): C
 const ONE_PASS_TERMS = 32_768;
 const ONE_PASS_RUN = 2_048;
 
+/** Equal pieces of a strided run, each short enough for one pass; 1 where its length has none. */
+function piecesOf(length: number): number {
+  for (let pieces = Math.ceil(length / ONE_PASS_RUN); pieces <= 64; pieces++) {
+    if (length % pieces === 0) return pieces;
+  }
+  return 1;
+}
+
 /** Terms in a chunk of one lane: fewer where outputs alone would leave the adapter idle. */
 function termsPerLane(
   outer: number,
@@ -146,8 +154,9 @@ function reduceSlots(
   const workgroup = target.adapter === "software" ? 16 : 128;
   // Runs lie along the innermost reduced axis.
   const contiguous = r2 > 1;
-  const inner = contiguous ? r2 : r1;
-  const outer = contiguous ? r0 * r1 : r0;
+  const pieces = contiguous ? 1 : piecesOf(r1);
+  const inner = contiguous ? r2 : r1 / pieces;
+  const outer = contiguous ? r0 * r1 : r0 * pieces;
   const terms = termsPerLane(outer, inner, outputs, lanes, target);
   const cut = cutTerms(outer, inner, lanes, terms);
   const partial = cut.chunks > 1 ? scratch(cut.chunks * outputs) : y;
@@ -165,8 +174,8 @@ function reduceSlots(
       inner_chunk: cut.innerChunk,
       inner_chunks: cut.innerChunks,
       outer,
-      outer_size: contiguous ? r1 : 1,
-      outer_stride: contiguous ? k1 * r2 : 0,
+      outer_size: contiguous ? r1 : pieces,
+      outer_stride: contiguous ? k1 * r2 : inner * k1,
       r0_stride: k0 * r1 * k1 * r2,
       outer_chunk: cut.outerChunk,
       chunks: cut.chunks,

@@ -10,12 +10,12 @@ import {
   hyperScaleOp,
 } from "../../src/ops/hyper-lstm-cell";
 import { slice } from "../../src/ops/layout";
-import { type CellOptions, lstmCell } from "../../src/ops/lstm-cell";
+import { type CellUpdateOptions, lstmCell } from "../../src/ops/lstm-cell";
 import { mean, sum } from "../../src/ops/reduce";
 import { constant, placeholder } from "../../src/ops/sources";
 import { reshape } from "../../src/ops/views";
 import { compile } from "../../src/schedule/executable";
-import { reachable } from "../../src/schedule/fuse";
+import { reachable } from "../../src/graph/substitute";
 import { gradient } from "../../src/schedule/gradient";
 import { deviceAs, expectClose } from "./check-case";
 
@@ -49,7 +49,7 @@ function everything(made: Cell, inputs: readonly Tensor[]): Tensor[] {
 }
 
 /** The cell of elementwise ops and reductions. */
-function composed(pre: Tensor, c: Tensor, options: CellOptions): Cell {
+function composed(pre: Tensor, c: Tensor, options: CellUpdateOptions): Cell {
   const { gates = "ifgo", forgetBias = 0, eps = 1e-5, norm = null, mask = null } = options;
   const [rows = 0, hidden = 0] = c.shape;
   const normalised = (x: Tensor, k: number): Tensor => {
@@ -77,7 +77,7 @@ const mask = constant(
   Float32Array.from({ length: rows * hidden }, (_, k) => (k % 5 ? 1.25 : 0)),
   [rows, hidden],
 );
-const options: Readonly<Record<string, CellOptions>> = {
+const options: Readonly<Record<string, CellUpdateOptions>> = {
   plain: {},
   "with a forget bias, dropout and another order": { gates: "ogfi", forgetBias: 1, mask },
   normalised: { norm },

@@ -40,7 +40,10 @@ export function cellCase(
     symbols ? { shape: [B], dtype: "u32", values: symbols } : { shape: [B, cell.inputs] },
     ...(masked ? [{ shape: [B, masked], low: 0, high: 2 }] : []),
   ];
-  const differentiable = inputs.flatMap(({ dtype = "f32" }, k) => (dtype === "f32" ? [k] : []));
+  // A mask is drawn, not learned.
+  const differentiable = inputs.flatMap(({ dtype = "f32" }, k) =>
+    dtype === "f32" && k <= at ? [k] : [],
+  );
   return {
     name,
     ops: [],
