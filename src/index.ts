@@ -66,6 +66,7 @@ export * from "./ops/elementwise";
 export * from "./ops/gather";
 export * from "./ops/generate";
 export * from "./ops/hyper-lstm-cell";
+export * from "./ops/layer-norm";
 export * from "./ops/layout";
 export * from "./ops/lstm-cell";
 export * from "./ops/matmul";

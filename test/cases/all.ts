@@ -5,6 +5,7 @@ import { dropoutCases } from "./dropout";
 import { elementwiseCases } from "./elementwise";
 import { gatherCases } from "./gather";
 import { hyperLstmCellCases } from "./hyper-lstm-cell";
+import { layerNormCases } from "./layer-norm";
 import { layoutCases } from "./layout";
 import { lstmCellCases } from "./lstm-cell";
 import { matmulCases } from "./matmul";
@@ -21,6 +22,7 @@ export const allCases: readonly OpCase[] = [
   ...elementwiseCases,
   ...gatherCases,
   ...hyperLstmCellCases,
+  ...layerNormCases,
   ...layoutCases,
   ...lstmCellCases,
   ...matmulCases,
