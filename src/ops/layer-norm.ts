@@ -1,6 +1,6 @@
 import { layerNorm as layerNormKernel } from "../../shaders/layer_norm.wgsl";
 import { layerNormGradient as layerNormGradientKernel } from "../../shaders/layer_norm_gradient.wgsl";
-import { dispatch, linearGrid } from "../gpu/dispatch";
+import { dispatch, linearGrid, type Target } from "../gpu/dispatch";
 import {
   apply,
   apply1,
@@ -14,7 +14,7 @@ import {
 import { ShapeError, size, type TensorType } from "../graph/shape";
 import { expectEps, expectShape } from "./cell";
 import { broadcastTo } from "./layout";
-import { expectRowsFit, rowGroups, rowLanes } from "./row-workgroups";
+import { expectRowsFit, rowGroups, rowLanes, type RowWork, rowTrips } from "./row-workgroups";
 
 interface LayerNormAttrs {
   readonly eps: number;
@@ -23,6 +23,12 @@ interface LayerNormAttrs {
 /** Loops of the kernels over a row, and their sums over the lanes. */
 const FORWARD = { rows: 1, passes: 3, sums: 2 };
 const BACKWARD = { passes: 4, sums: 3 };
+
+/** Overrides and loops of a kernel whose workgroups do `work` each. */
+function launch(work: RowWork, target: Target) {
+  const overrides = rowLanes(work, target);
+  return { overrides, ...rowTrips(work, overrides) };
+}
 
 function widthOf(op: string, x: TensorType): number {
   expectDType(op, "x", x.dtype, "f32");
@@ -50,7 +56,7 @@ export const layerNormOp: Op<LayerNormAttrs> = {
       dispatch(layerNormKernel, {
         bind: { x, scale, shift, y: output(node, 0) },
         uniforms: { rows, width, inverse: 1 / width, epsilon: node.attrs.eps },
-        overrides: rowLanes({ ...FORWARD, width }, target),
+        ...launch({ ...FORWARD, width }, target),
         grid: linearGrid(rows),
         flops: size(x.shape) * 20,
       }),
@@ -109,7 +115,7 @@ export const layerNormGradientOp: Op<LayerNormGradientAttrs> = {
       dispatch(layerNormGradientKernel, {
         bind: { x, scale, dy, dx, dscale, dshift },
         uniforms: { steps, rows, groups, span, width, inverse: 1 / width, epsilon: eps },
-        overrides: rowLanes({ ...BACKWARD, rows: span, width }, target),
+        ...launch({ ...BACKWARD, rows: span, width }, target),
         grid: linearGrid(steps * groups),
         flops: size(x.shape) * 50,
       }),

@@ -19,11 +19,11 @@ export interface RowWork {
 }
 
 const MAX_LANES = 256;
-// A little below what an invocation may make in all.
-const MOST = MAX_TRIPS - 535;
 
+/** Loop trips of an invocation, with the one that finds each loop at its end. */
 function trips({ width, rows, passes, sums }: RowWork, lanes: number): number {
-  return rows * (1 + passes * Math.ceil(width / lanes) + sums * Math.log2(lanes));
+  const row = passes * (Math.ceil(width / lanes) + 1) + sums * (Math.log2(lanes) + 1);
+  return rows * (1 + row) + 1;
 }
 
 /**
@@ -36,7 +36,7 @@ export function rowLanes(work: RowWork, target: Target): { LANES: number; VECTOR
   const vectors = software && work.width % 4 === 0;
   const cut = vectors ? { ...work, width: work.width / 4 } : work;
   let lanes = software ? 4 : 64;
-  while (lanes < MAX_LANES && (trips(cut, lanes) > MOST || (!software && lanes < work.width)))
+  while (lanes < MAX_LANES && (trips(cut, lanes) > MAX_TRIPS || (!software && lanes < work.width)))
     lanes *= 2;
   return { LANES: lanes, VECTORS: Number(vectors) };
 }
@@ -54,10 +54,10 @@ export function rowTrips(
 /** @throws ShapeError where a workgroup cannot do the work on every adapter. */
 export function expectRowsFit(op: string, work: RowWork): void {
   const most = trips(work, MAX_LANES);
-  if (most > MOST) {
+  if (most > MAX_TRIPS) {
     throw new ShapeError(
       `hyperloom: ${op}: ${work.rows} rows of ${work.width} elements in a workgroup take ${most} ` +
-        `trips of its loops, at most ${MOST} are possible; use fewer or shorter rows`,
+        `trips of its loops, at most ${MAX_TRIPS} are possible; use fewer or shorter rows`,
     );
   }
 }
