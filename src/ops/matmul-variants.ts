@@ -175,10 +175,7 @@ function split(g: Gemm, kernel: Kernel, tiles: number): Split {
   return { splits: ceilDiv(g.k, kSplit), kSplit, group, groups: ceilDiv(items, group) };
 }
 
-/**
- * What the three kernels bind. Without a second pair both of its operands are bound to b: a may lie
- * in the storage that is written, as states in a scan do, and must then be bound once.
- */
+/** What the three kernels bind. */
 type Bound = "a" | "b" | "a_second" | "b_second" | "y";
 
 /** The dispatches of a batched matrix product: packing, the product, the sum of its splits. */
@@ -206,6 +203,10 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     k2: g.second?.k ?? 0,
   };
   const flops = 2 * m * n * (k + common.k2) * product(sizes);
+  // Without a second pair its bindings are not read. They must not be bound to a or b, which a loop
+  // over time may have to bind read_write, each once.
+  const unused = scratch(4);
+  const { a: a2, b: b2 } = g.second ?? { a: unused, b: unused };
   const flags = {
     TRANSPOSE_A: Number(g.transposeA),
     TRANSPOSE_B: Number(g.transposeB),
@@ -224,7 +225,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     const { rows, cols, lanesN, lanesK } = kernel;
     const workgroups = ceilDiv(m, rows) * ceilDiv(n, cols * lanesN) * cut.groups * cut.splits;
     const call = dispatch<Operand, Bound, string, string>(matmulSmall, {
-      bind: { a: g.a, b: g.b, a_second: g.second?.a ?? g.b, b_second: g.second?.b ?? g.b, y },
+      bind: { a: g.a, b: g.b, a_second: a2, b_second: b2, y },
       uniforms: {
         ...common,
         a_strides: scaled(g.aStrides, m * k),
@@ -252,8 +253,8 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
   const bind = {
     a: a.operand,
     b: b.operand,
-    a_second: g.second?.a ?? b.operand,
-    b_second: g.second?.b ?? b.operand,
+    a_second: a2,
+    b_second: b2,
     y,
   };
   const blocks = tiles * cut.groups * cut.splits;

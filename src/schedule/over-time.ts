@@ -59,7 +59,7 @@ export class OverTime {
     if (!this.has(x)) {
       const split = linearParts(x, varies);
       if (split) return split.join(split.parts.map((part) => this.sum(part, varies, ready)));
-      const made = this.#sumOf(x.node);
+      const made = x.output === 0 ? this.#sumOf(x.node) : null;
       if (made) return made;
     }
     return sum(this.get(x), [0]);
@@ -128,7 +128,8 @@ export function summands(x: Tensor, varies: Varies, T: number): Summands {
       summed: parts.flatMap(({ summed }) => summed),
     };
   }
-  return trial(x.node, varies, T).canSum(x.node)
+  // Rules of sums are for output 0.
+  return x.output === 0 && trial(x.node, varies, T).canSum(x.node)
     ? { stacked: x.node.inputs.filter(varies), summed: [] }
     : { stacked: [], summed: [x] };
 }

@@ -3,9 +3,11 @@ import type { Tensor } from "../../src/graph/node";
 import { key, uniform } from "../../src/graph/random";
 import { type Shape, size } from "../../src/graph/shape";
 import { add, mul, sigmoid, sub, tanh } from "../../src/ops/elementwise";
+import { linear } from "../../src/ops/generate";
 import { concat, slice } from "../../src/ops/layout";
 import { matmul } from "../../src/ops/matmul";
 import { sum } from "../../src/ops/reduce";
+import { softmax } from "../../src/ops/softmax-cross-entropy";
 import { placeholder } from "../../src/ops/sources";
 import { reshape } from "../../src/ops/views";
 import { compile } from "../../src/schedule/executable";
@@ -83,6 +85,19 @@ const odd: CellCase = {
     const now = add(mul(total as Tensor, 0.5), matmul(sub(x, last as Tensor), W as Tensor));
     const states = [kept as Tensor, x, add(now, b as Tensor)];
     return { states, outputs: [x, kept as Tensor, mul(now, kept as Tensor), b as Tensor] };
+  },
+};
+
+/** Ops that leave the loop by rules of their own, and one whose gradients are two outputs. */
+const layers: CellCase = {
+  name: "dense layers",
+  states: ({ B, H }) => [[B, H]],
+  weights: ({ X, H }) => [[H, X], [H], [H, H], [3, H], [3]],
+  cell: ([Wx, b, Wh, Wy, by], [h], x) => {
+    const before = linear(x, Wx as Tensor, b as Tensor);
+    const next = tanh(add(before, matmul(h as Tensor, Wh as Tensor, { transposeB: true })));
+    const y = softmax(linear(next, Wy as Tensor, by as Tensor));
+    return { states: [next], outputs: [concat([y, reshape(sum(next, [1]), [-1, 1])], 1)] };
   },
 };
 
@@ -171,7 +186,7 @@ const aligned: Sizes = { B: 4, X: 16, H: 16 };
 const uneven: Sizes = { B: 3, X: 5, H: 7 };
 
 describe("scan is the loop written out, forward and backward", () => {
-  for (const c of [rnn, lstm, odd]) {
+  for (const c of [rnn, lstm, odd, layers]) {
     for (const [name, s] of Object.entries({ aligned, uneven })) {
       test(`${c.name}, ${name} sizes`, () => compare(c, 5, s, {}));
       test(`${c.name}, ${name} sizes, backwards in time`, () =>
