@@ -1,7 +1,9 @@
 import { dropout as dropoutKernel } from "../../shaders/dropout.wgsl";
+import { dropoutMask as dropoutMaskKernel } from "../../shaders/dropout_mask.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
 import { apply1, expectDType, input, type Op, output, type Tensor } from "../graph/node";
-import { equal, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { div, fill, where } from "./elementwise";
 
 const WORKGROUP = 64;
 
@@ -43,6 +45,42 @@ export const dropoutOp: Op<DropoutAttrs> = {
   },
   // Linear in x, with the same mask.
   gradient: (node, [dy]) => [dy ? apply1(dropoutOp, node.attrs, dy, input(node, 1)) : null, null],
+  overTime({ keep, site }, [x, key], stacked) {
+    const step = (x as Tensor).shape.slice(stacked[0] ? 1 : 0);
+    const mask = apply1(dropoutMaskOp, { keep, site, shape: step }, key as Tensor);
+    return [where(mask, div(x as Tensor, keep), 0)];
+  },
+};
+
+/** From keys [..., 4] a mask [..., ...shape] of 0 and 1 for each; see `dropoutMask`. */
+export const dropoutMaskOp: Op<DropoutAttrs & { readonly shape: Shape }> = {
+  name: "dropout_mask",
+  shape({ shape }, key) {
+    const k = key as TensorType;
+    expectDType("dropout_mask", "key", k.dtype, "u32");
+    if (k.shape[k.shape.length - 1] !== 4) {
+      throw new ShapeError(
+        `hyperloom: dropout_mask: key is ${show(k.shape)}, must be [4], or [T, 4] for a mask each`,
+      );
+    }
+    return [{ shape: [...k.shape.slice(0, -1), ...shape], dtype: "f32" }];
+  },
+  dispatch(node) {
+    const [key, y] = [input(node, 0), output(node, 0)];
+    const { keep, site, shape } = node.attrs;
+    const [rows, elements] = [size(key.shape) / 4, size(shape)];
+    return [
+      dispatch(dropoutMaskKernel, {
+        bind: { key, y },
+        uniforms: { rows, elements, site, threshold: dropoutThreshold(keep) },
+        grid: linearGrid((rows * Math.ceil(elements / 4)) / WORKGROUP),
+        flops: rows * elements * 50,
+      }),
+    ];
+  },
+  // The key is made of integers.
+  gradient: () => [null],
+  overTime: (attrs, [key]) => [apply1(dropoutMaskOp, attrs, key as Tensor)],
 };
 
 /**
@@ -54,11 +92,28 @@ export const dropoutOp: Op<DropoutAttrs> = {
  * @throws ShapeError unless 0 < keep <= 1 and `site` is a u32.
  */
 export function dropout(x: Tensor, keep: number, key: Tensor, site = 0): Tensor {
+  expectDropout("dropout", keep, site);
+  return keep === 1 ? x : apply1(dropoutOp, { keep, site }, x, key);
+}
+
+/**
+ * The mask of `dropout` by itself: 1 with probability `keep`, else 0, by the same rule from the same
+ * key and site; `dropout(x, …)` is x · mask / keep. For masks that many values share, such as one
+ * for all steps of a sequence. keep = 1 gives ones.
+ * @param key u32 [4] for a mask [...shape]; [T, 4] for T masks [T, ...shape]
+ * @throws ShapeError unless 0 < keep <= 1 and `site` is a u32.
+ */
+export function dropoutMask(shape: Shape, keep: number, key: Tensor, site = 0): Tensor {
+  expectDropout("dropout_mask", keep, site);
+  const ones = [...key.shape.slice(0, -1), ...shape];
+  return keep === 1 ? fill(1, ones) : apply1(dropoutMaskOp, { keep, site, shape }, key);
+}
+
+function expectDropout(op: string, keep: number, site: number): void {
   if (!(keep > 0 && keep <= 1)) {
-    throw new ShapeError(`hyperloom: dropout: keep is ${keep}, must lie above 0 and be at most 1`);
+    throw new ShapeError(`hyperloom: ${op}: keep is ${keep}, must lie above 0 and be at most 1`);
   }
   if (site !== site >>> 0) {
-    throw new ShapeError(`hyperloom: dropout: site is ${site}, must be an integer of 32 bits`);
+    throw new ShapeError(`hyperloom: ${op}: site is ${site}, must be an integer of 32 bits`);
   }
-  return keep === 1 ? x : apply1(dropoutOp, { keep, site }, x, key);
 }

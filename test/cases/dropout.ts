@@ -1,7 +1,8 @@
 import { philox } from "../../src/graph/random";
-import type { Shape } from "../../src/graph/shape";
-import { mul } from "../../src/ops/elementwise";
-import { dropout } from "../../src/ops/dropout";
+import type { Tensor } from "../../src/graph/node";
+import { type Shape, size } from "../../src/graph/shape";
+import { dropout, dropoutMask } from "../../src/ops/dropout";
+import { div, fill, mul, sub } from "../../src/ops/elementwise";
 import { mean } from "../../src/ops/reduce";
 import type { Nd, OpCase } from "./case";
 
@@ -33,6 +34,26 @@ function dropoutCase(shape: Shape, keep: number, key: readonly number[], site: n
   };
 }
 
+/** Masks from the words that the CPU makes, for one key or several. */
+function maskCase(shape: Shape, keep: number, keys: readonly (readonly number[])[], site: number) {
+  const key: Shape = keys.length > 1 ? [keys.length, 4] : [4];
+  return {
+    name: `mask [${shape.join(", ")}] keep ${keep} site ${site} of ${keys.length} keys`,
+    ops: ["dropout_mask"],
+    inputs: [{ shape: key, dtype: "u32" as const, values: keys.flat() }],
+    build: (k: Tensor) => dropoutMask(shape, keep, k, site),
+    oracle: () => {
+      const ones = { shape, data: new Float64Array(size(shape)).fill(1) };
+      const rows = keys.map((k) =>
+        oracle(ones, { shape: [4], data: Float64Array.from(k) }, keep, site),
+      );
+      const data = Float64Array.from(rows.flatMap((row) => [...row.data].map((v) => v && 1)));
+      return { shape: [...key.slice(0, -1), ...shape], data };
+    },
+    tolerance: 0,
+  };
+}
+
 /** Cases of src/ops/dropout.ts. */
 export const dropoutCases: readonly OpCase[] = [
   dropoutCase([1], 0.5, [0, 0, 0, 0], 0),
@@ -40,6 +61,26 @@ export const dropoutCases: readonly OpCase[] = [
   dropoutCase([3, 64], 0.5, PI_KEY, 0x85a308d3),
   dropoutCase([2, 3, 11], 0.25, [4294967295, 4294967295, 4294967295, 4294967295], 4294967295),
   dropoutCase([130], 0.999, [7, 0, 1, 0], 1),
+  maskCase([1], 0.5, [PI_KEY], 0),
+  maskCase([5, 7], 0.9, [[1, 2, 3, 4]], 5),
+  maskCase([3, 64], 0.5, [PI_KEY], 0x85a308d3),
+  maskCase([3, 5], 0.4, [[1, 2, 3, 4], PI_KEY, [1, 2, 4, 4]], 9),
+  maskCase([2, 8], 0.4, [[1, 2, 3, 4], PI_KEY], 9),
+  maskCase([13], 1, [[1, 2, 3, 4], PI_KEY], 9),
+  {
+    name: "dropout of ones is the mask over keep, and differentiates through what it masks",
+    ops: ["dropout_mask", "dropout"],
+    inputs: [
+      { shape: [61], low: 1, high: 2 },
+      { shape: [4], dtype: "u32", values: PI_KEY },
+    ],
+    build: (x, k) => {
+      const mask = div(dropoutMask([61], 0.7, k, 2), 0.7);
+      return [sub(mask, dropout(fill(1, [61]), 0.7, k, 2)), mul(x, mask)];
+    },
+    oracle: (x, k) => [{ shape: [61], data: new Float64Array(61) }, oracle(x, k, 0.7, 2)],
+    tolerance: 1e-6,
+  },
   {
     name: "two sites and two steps drop different elements; a product shows both masks",
     ops: ["dropout"],

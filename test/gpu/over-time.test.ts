@@ -8,6 +8,7 @@ import {
   contractionOp,
   plainRows,
 } from "../../src/ops/contraction";
+import { dropoutMaskOp, dropoutOp } from "../../src/ops/dropout";
 import { gatherOp, scatterAddOp } from "../../src/ops/gather";
 import { broadcastToOp, concatOp, padOp, slice, sliceOp, transposeOp } from "../../src/ops/layout";
 import { type MatmulAttrs, matmulOp, matmulPairOp } from "../../src/ops/matmul";
@@ -159,6 +160,7 @@ const plain = plainRows(5, 6);
 const table: StepInput = { shape: [5, 4], at: plain.tiles };
 const ofWeights = { ...plain.attrs, w: [1, 6, 7], b: [1, 6] };
 
+const words = indices(2 ** 32, 4);
 const placement = { shape: [2, 3], begin: [1, 2], step: [1, -1] };
 
 const cases: readonly TimeCase[] = [
@@ -234,6 +236,11 @@ const cases: readonly TimeCase[] = [
     [each(5, 7), indices(7, 5), of(5), each(5, 2), each()],
     { stacks: false },
   ),
+  timeCase(dropoutMaskOp, { keep: 0.5, site: 3, shape: [3, 7] }, [words], MOVED),
+  timeCase(dropoutMaskOp, { keep: 0.25, site: 3, shape: [8] }, [words], MOVED),
+  timeCase(dropoutOp, { keep: 0.5, site: 3 }, [each(3, 7), words]),
+  timeCase(dropoutOp, { keep: 0.5, site: 3 }, [of(3, 7), words]),
+  timeCase(dropoutOp, { keep: 0.5, site: 3 }, [each(3, 7), { ...words, stacked: false }]),
   timeCase(contractionOp, plain.attrs, [each(5, 1, 7), of(1, 6, 7), of(1, 6), table]),
   timeCase(contractionOp, plain.attrs, [each(5, 1, 7), each(1, 6, 7), of(1, 6), table], {
     stacks: false,
