@@ -1,4 +1,4 @@
-// Masks of dropout: y[r, i] = 1 where the random word of element i is below threshold = keep *
+// Masks of dropout: y[r, i] = 1 / keep where the random word of element i is below threshold = keep *
 // 2^32, else 0. key [rows, 4] u32, y [rows, elements] f32. Element i of row r uses word i % 4 of the
 // Philox-4x32-10 block (Salmon et al., SC 2011) with key (key[r, 0], key[r, 1]) and counter (i / 4,
 // site, key[r, 2], key[r, 3]): the rule of dropout.wgsl, for many keys at once. Four elements, one
@@ -10,6 +10,7 @@ struct Params {
   elements: u32, // of a row
   site: u32,
   threshold: u32,
+  kept: f32, // 1 / keep
 }
 
 @group(0) @binding(0) var<storage, read> key: array<vec4<u32>>;
@@ -53,7 +54,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   let block = q - row * blocks;
   let k = key[row];
   let words = philox(k.x, k.y, vec4<u32>(block, p.site, k.z, k.w));
-  let kept = select(vec4<f32>(), vec4<f32>(1.0), words < vec4<u32>(p.threshold));
+  let kept = select(vec4<f32>(), vec4<f32>(p.kept), words < vec4<u32>(p.threshold));
   let left = p.elements - 4u * block;
   let at = row * p.elements + 4u * block;
   y[at] = kept.x;

@@ -1,7 +1,7 @@
 import type { Tensor } from "../graph/node";
 import { equal, type Shape, ShapeError, show } from "../graph/shape";
-import { dropout } from "../ops/dropout";
-import { equalTo, fill, mul } from "../ops/elementwise";
+import { dropoutMask } from "../ops/dropout";
+import { equalTo, mul } from "../ops/elementwise";
 import { constant } from "../ops/sources";
 import { reshape } from "../ops/views";
 import { type Cell, SITE } from "./cell";
@@ -28,7 +28,7 @@ export function maskFor(context: Context, shape: Shape, keep: number, site: numb
         "context a key",
     );
   }
-  return dropout(fill(1, shape), keep, context.key, at);
+  return dropoutMask(shape, keep, context.key, at);
 }
 
 /** @throws ShapeError unless 0 < keep <= 1. */

@@ -72,7 +72,8 @@ export const dropoutMaskOp: Op<DropoutAttrs & { readonly shape: Shape }> = {
     return [
       dispatch(dropoutMaskKernel, {
         bind: { key, y },
-        uniforms: { rows, elements, site, threshold: dropoutThreshold(keep) },
+        uniforms: { rows, elements, site, threshold: dropoutThreshold(keep), kept: 1 / keep },
+        trips: 11,
         grid: linearGrid((rows * Math.ceil(elements / 4)) / WORKGROUP),
         flops: rows * elements * 50,
       }),
@@ -97,9 +98,9 @@ export function dropout(x: Tensor, keep: number, key: Tensor, site = 0): Tensor 
 }
 
 /**
- * The mask of `dropout` by itself: 1 with probability `keep`, else 0, by the same rule from the same
- * key and site; `dropout(x, …)` is x · mask / keep. For masks that many values share, such as one
- * for all steps of a sequence. keep = 1 gives ones.
+ * The mask of `dropout` by itself: 1 / keep with probability `keep`, else 0, by the same rule from
+ * the same key and site; `dropout(x, …)` is x · mask. For masks that depend on no value, such as
+ * those of all steps of a sequence. keep = 1 gives ones.
  * @param key u32 [4] for a mask [...shape]; [T, 4] for T masks [T, ...shape]
  * @throws ShapeError unless 0 < keep <= 1 and `site` is a u32.
  */
