@@ -128,12 +128,12 @@ export const absOp = elementwise(
 );
 export const expOp = elementwise(
   "exp",
-  (x) => `exp(${x})`,
+  (x) => `safe_exp(${x})`,
   (y, dy) => [mul(dy, y)],
 );
 export const logOp = elementwise(
   "log",
-  (x) => `log(${x})`,
+  (x) => `safe_log(${x})`,
   (_, dy, x) => [div(dy, x as Tensor)],
 );
 export const sqrtOp = elementwise(

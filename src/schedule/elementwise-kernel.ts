@@ -18,7 +18,10 @@ const PRELUDE: Readonly<Record<string, string>> = {
   safe_tanh:
     "fn safe_tanh(x: T) -> T { return select(tanh(clamp(x, T(-10.0), T(10.0))), x, is_nan(x)); }",
   safe_sigmoid:
-    "fn safe_sigmoid(x: T) -> T { let e = exp(-abs(x)); return select(T(1.0), e, x < T(0.0)) / (T(1.0) + e); }",
+    "fn safe_sigmoid(x: T) -> T { let e = exp(-abs(x)); return select(select(T(1.0), e, x < T(0.0)) / (T(1.0) + e), x, is_nan(x)); }",
+  // One adapter makes numbers of the exponential and the logarithm of NaN.
+  safe_exp: "fn safe_exp(x: T) -> T { return select(exp(x), x, is_nan(x)); }",
+  safe_log: "fn safe_log(x: T) -> T { return select(log(x), x, is_nan(x)); }",
   // log(1 + e) loses e below 2^-24: there it is e itself.
   safe_softplus:
     "fn safe_softplus(x: T) -> T { let e = exp(-abs(x)); return select(x, T(0.0), x < T(0.0)) + select(log(T(1.0) + e), e, e < T(1e-4)); }",
@@ -30,6 +33,9 @@ const PRELUDE_NEEDS: Readonly<Record<string, readonly string[]>> = {
   safe_max: ["is_nan"],
   safe_min: ["is_nan"],
   safe_tanh: ["is_nan"],
+  safe_sigmoid: ["is_nan"],
+  safe_exp: ["is_nan"],
+  safe_log: ["is_nan"],
 };
 
 function prelude(body: string): string {

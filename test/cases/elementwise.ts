@@ -115,6 +115,17 @@ export const elementwiseCases: readonly OpCase[] = [
     oracle: (x) => x as Nd,
     tolerance: 0,
   },
+  ...(["exp", "log", "sqrt", "sin", "abs", "sigmoid", "tanh", "softplus", "relu"] as const).map(
+    (name): OpCase => ({
+      name: `${name} of NaN is NaN, by itself and in a chain`,
+      ops: [name],
+      inputs: [{ shape: [3], values: [Number.NaN, Number.NaN, Number.NaN] }],
+      build: (x) => [e[name](x as Tensor), e.sigmoid(e.exp(e[name](e.mul(x as Tensor, 2))))],
+      oracle: (x) => [x as Nd, x as Nd],
+      tolerance: 0,
+      gradients: [],
+    }),
+  ),
   {
     name: "a chain of nine ops on three operands",
     ops: [],
