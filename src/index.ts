@@ -19,7 +19,14 @@ export {
 } from "./data/streams";
 export * from "./data/text";
 export * from "./data/vocabulary";
-export { type Device, type DeviceOptions, requestDevice, useDevice } from "./gpu/device";
+export {
+  type Device,
+  type DeviceOptions,
+  requestDevice,
+  type UseDeviceOptions,
+  useDevice,
+} from "./gpu/device";
+export type { Variant } from "./gpu/dispatch";
 export * from "./gpu/errors";
 export type { KernelSource } from "./gpu/kernel-source";
 export type { Profile } from "./gpu/record";
@@ -73,6 +80,7 @@ export * from "./ops/matmul";
 export * from "./ops/pool";
 export * from "./ops/reduce";
 export * from "./ops/softmax-cross-entropy";
+export { VARIANT_KERNELS } from "./ops/variants";
 export * from "./ops/optimizer-updates";
 export { constant, type HostArray, placeholder, read, type Variable } from "./ops/sources";
 export * from "./ops/views";

@@ -1,4 +1,4 @@
-import type { Target } from "./dispatch";
+import type { Target, Variant } from "./dispatch";
 import { DeviceLostError, GpuError, LimitError, NoDeviceError } from "./errors";
 import { PipelineCache } from "./pipelines";
 
@@ -24,6 +24,8 @@ export interface DeviceOptions {
   readonly defaultLimits?: boolean;
   /** Most bytes of buffers alive at one time; default 4 GiB. Out-of-memory errors come too late. */
   readonly maxBytes?: number;
+  /** Kernels that the ops shall take in place of their tables' choice; the first that fits counts. */
+  readonly variants?: readonly Variant[];
   /** Called with a sentence worth showing the user, such as the use of a software adapter. */
   readonly onWarning?: (message: string) => void;
 }
@@ -60,12 +62,14 @@ export class Device {
     readonly debug: boolean,
     /** Most bytes of buffers that may be alive at one time. */
     readonly maxBytes: number = DEFAULT_MAX_BYTES,
+    variants: readonly Variant[] = [],
   ) {
     this.pipelines = new PipelineCache(this);
     this.target = {
       adapter: adapter.software ? "software" : "gpu",
       limits: gpu.limits,
       features: new Set(gpu.features),
+      variants,
     };
     gpu.lost.then(
       (info) => {
@@ -249,12 +253,24 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Device
           maxStorageBufferBindingSize: found.limits.maxStorageBufferBindingSize,
         },
   });
-  return new Device(gpu, description, true, options.debug ?? false, options.maxBytes);
+  return opened(gpu, description, true, options);
+}
+
+/** The options that a device made elsewhere takes as well. */
+export type UseDeviceOptions = Pick<DeviceOptions, "debug" | "maxBytes" | "variants">;
+
+function opened(
+  gpu: GPUDevice,
+  adapter: AdapterDescription,
+  owned: boolean,
+  { debug = false, maxBytes, variants }: UseDeviceOptions,
+): Device {
+  return new Device(gpu, adapter, owned, debug, maxBytes, variants);
 }
 
 /** Works on a GPUDevice that somebody else made; it is never destroyed here. */
-export function useDevice(gpu: GPUDevice, options: { readonly debug?: boolean } = {}): Device {
+export function useDevice(gpu: GPUDevice, options: UseDeviceOptions = {}): Device {
   const info = gpu.adapterInfo as GPUAdapterInfo | undefined;
   const unknown = { vendor: "", architecture: "", device: "", description: "", software: false };
-  return new Device(gpu, info ? describe(info) : unknown, false, options.debug ?? false);
+  return opened(gpu, info ? describe(info) : unknown, false, options);
 }

@@ -98,6 +98,21 @@ export function linearGrid(workgroups: number): Grid {
 }
 
 /**
+ * A choice of kernel: for shapes of a class, on adapters of a class, a kernel (by its shader's name
+ * without the op's) and values of its overrides, of several the one that fits a shape best.
+ * `VARIANT_KERNELS` in ops/variants.ts lists what there is.
+ */
+export interface Variant {
+  readonly op: string;
+  /** Default: both classes. */
+  readonly adapter?: "software" | "gpu";
+  /** Default: every shape. */
+  readonly shape?: string;
+  readonly kernel: string;
+  readonly overrides?: Readonly<Record<string, number | readonly number[]>>;
+}
+
+/**
  * What a kernel choice may depend on: the class of adapter (software adapters pay for loads, GPUs
  * want workgroup tiles), its limits and its features.
  */
@@ -111,4 +126,6 @@ export interface Target {
     readonly maxStorageBuffersPerShaderStage: number;
   };
   readonly features: ReadonlySet<string>;
+  /** The caller's own choices, which come before the tables of the ops. */
+  readonly variants?: readonly Variant[];
 }

@@ -48,6 +48,14 @@ export class LimitError extends Error {
   }
 }
 
+/** A choice of kernel that cannot be: see the `variants` of `requestDevice`. */
+export class VariantError extends Error {
+  override readonly name = "VariantError";
+  constructor(message: string) {
+    super(`hyperloom: variants: ${message}`);
+  }
+}
+
 /** Something was used after dispose(). */
 export class DisposedError extends Error {
   override readonly name = "DisposedError";

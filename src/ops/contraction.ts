@@ -2,7 +2,7 @@ import { contraction as contractionKernel } from "../../shaders/contraction.wgsl
 import { contractionGradientA } from "../../shaders/contraction_gradient_a.wgsl";
 import { contractionGradientSum } from "../../shaders/contraction_gradient_sum.wgsl";
 import { contractionGradientW } from "../../shaders/contraction_gradient_w.wgsl";
-import { dispatch, linearGrid, MAX_LOOP_TRIPS, type Target } from "../gpu/dispatch";
+import { dispatch, linearGrid, MAX_LOOP_TRIPS } from "../gpu/dispatch";
 import {
   apply,
   apply1,
@@ -15,6 +15,7 @@ import {
   type Tensor,
 } from "../graph/node";
 import { type Shape, ShapeError, size, type TensorType } from "../graph/shape";
+import { type Block, blockFor } from "./contraction-variants";
 import { matmul } from "./matmul";
 import { sum as sumOver } from "./reduce";
 import { constant } from "./sources";
@@ -65,30 +66,6 @@ function expectAtMost(what: string, actual: number, most: number, fix: string): 
       `hyperloom: contraction: ${what} is ${actual}, at most ${most} can be; ${fix}`,
     );
   }
-}
-
-interface Block {
-  readonly rows: number;
-  readonly cols: number;
-  readonly lanes: number;
-}
-
-// Multiply-adds from which blocks of 16 columns, which take twice as long to compile, pay.
-const WORTH_WIDE = 2 ** 24;
-
-/**
- * Outputs an invocation makes. Software adapters want as many as possible to a loaded value, GPUs
- * many invocations; both as few as the axis has. GFLOP/s of 12 tiles of 64 × 64 channels, f = 3,
- * d = 64, on 2 cores shared with other work, best of 7, forward and gradients of a and w:
- *
- *   block     SwiftShader     lavapipe
- *   16 × 8    2.6  3.1  2.9   16  16  13
- *   16 × 16   3.1  3.0  2.9   19  21  21
- */
-function blockFor(rows: number, cols: number, work: number, target: Target): Block {
-  if (target.adapter === "gpu") return { rows: 4, cols: 4, lanes: 64 };
-  const wide = cols > 8 && work >= WORTH_WIDE;
-  return { rows: rows > 8 ? 16 : rows > 4 ? 8 : 4, cols: wide ? 16 : cols > 4 ? 8 : 4, lanes: 8 };
 }
 
 function blockOverrides(block: Block, d: number) {

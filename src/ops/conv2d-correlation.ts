@@ -4,6 +4,7 @@ import { type Dispatch, dispatch, linearGrid, MAX_LOOP_TRIPS } from "../gpu/disp
 import { type Operand, scratch } from "../graph/node";
 import { area, type Pair, pairs } from "./conv2d-geometry";
 import { addParts } from "./conv2d-tile";
+import { type ConvChoice, directTile } from "./conv2d-variants";
 
 /**
  * What the kernels conv2d_pack and conv2d_direct compute together: a correlation of packed images
@@ -63,29 +64,6 @@ export interface Correlation {
   readonly long: boolean;
 }
 
-interface Tile {
-  readonly rows: number;
-  /** 3 for results that are no wider. */
-  readonly columns: 3 | 4 | 8;
-  /** In four channels. */
-  readonly depth: number;
-  readonly rate: number;
-}
-
-// Speed against the first, SwiftShader, 3×3 and 7×7 of 16 to 64 channels on 32×32, all of a tile in
-// use. Three or four rows of 8 × 8 are faster yet by 5 to 12 %, and take twice as long to compile.
-const TILES: readonly Tile[] = [
-  { rows: 2, columns: 8, depth: 2, rate: 1 },
-  { rows: 4, columns: 8, depth: 1, rate: 0.92 },
-  { rows: 4, columns: 4, depth: 2, rate: 0.88 },
-  { rows: 2, columns: 8, depth: 1, rate: 0.86 },
-  { rows: 3, columns: 3, depth: 2, rate: 0.8 },
-  { rows: 2, columns: 4, depth: 2, rate: 0.76 },
-  { rows: 1, columns: 8, depth: 2, rate: 0.74 },
-  { rows: 1, columns: 8, depth: 1, rate: 0.64 },
-  { rows: 1, columns: 4, depth: 2, rate: 0.51 },
-];
-
 // Invocations that keep a few cores busy, where a sum may be cut.
 const INVOCATIONS = 1024;
 // The register window of conv2d_direct, and the taps it has lines for.
@@ -93,14 +71,6 @@ const WINDOW = 16;
 const MAX_TAPS = 9;
 
 const padded = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
-
-/** The tile with the least work, its unused part included. */
-function tileFor(extent: Pair, channels: number): Tile {
-  const work = ({ rows, columns, depth, rate }: Tile): number =>
-    (padded(extent[0], rows) * padded(extent[1], columns) * padded(channels, 4 * depth)) / rate;
-  const fits = TILES.filter((t) => t.columns % 4 === 0 || extent[1] <= t.columns);
-  return fits.reduce((best, t) => (work(t) < work(best) ? t : best));
-}
 
 /** Taps of one term: all of them, or chunks that begin at a vec4, up to a tenth of them in vain. */
 function chunkOf(taps: number, step: number, columns: number): number {
@@ -118,8 +88,8 @@ function tripOf(chunk: number, terms: number): number {
 }
 
 /** The dispatches of a correlation: packing, the product, and the sum of its parts if there are any. */
-export function correlate(c: Correlation): readonly Dispatch<Operand>[] {
-  const tile = tileFor(c.extent, c.channels);
+export function correlate(c: Correlation, choice: ConvChoice): readonly Dispatch<Operand>[] {
+  const tile = directTile(choice, c.extent, c.channels);
   const chunk = chunkOf(c.taps, c.tapStep, tile.columns);
   const chunks = Math.ceil(c.taps / chunk);
   const pitch = Math.ceil((c.extent[1] + c.tapStep * (chunks * chunk - 1)) / 4);

@@ -2,6 +2,7 @@ import type { Dispatch } from "../gpu/dispatch";
 import type { Operand } from "../graph/node";
 import { type Correlation, correlate } from "./conv2d-correlation";
 import { area, type ConvGeometry, flopsOf, kernelElements, pairs } from "./conv2d-geometry";
+import type { ConvChoice } from "./conv2d-variants";
 
 // The three products of a convolution for software adapters, each as a correlation of packed rows.
 // Speed against matmul 1024³ in the same run, all dispatches counted (Chrome, SwiftShader, 2 cores,
@@ -16,49 +17,53 @@ import { area, type ConvGeometry, flopsOf, kernelElements, pairs } from "./conv2
 export function directForward(
   g: ConvGeometry,
   { x, kernel, y }: Readonly<Record<"x" | "kernel" | "y", Operand>>,
+  choice: ConvChoice,
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
   const pixels = area(g.result);
   const phases = Math.min(g.stride[1], g.kernel[1]);
-  return correlate({
-    flops: flopsOf(g),
-    source: x,
-    images: g.samples * g.channelsIn,
-    size: g.image,
-    offset: pairs((a) => -g.pad[a]),
-    phases,
-    phaseStep: g.stride[1],
-    memberImages: g.channelsIn,
-    groupImages: g.channelsIn,
-    t1Images: 1,
-    rowStep: g.stride[0],
-    termStep: 1,
-    tapStep: 1,
-    kernel,
-    kernelSize: g.kernel,
-    kernelGroup: kernelElements(g),
-    kernelChannel: g.channelsIn * taps,
-    kernelT1: taps,
-    t1: g.channelsIn,
-    t2: g.kernel[0],
-    termPhases: phases,
-    taps: Math.ceil(g.kernel[1] / g.stride[1]),
-    start: [0, 0],
-    direction: [1, g.stride[1]],
-    classes: [1, 1],
-    classesHave: "weights",
-    extent: g.result,
-    result: y,
-    resultSize: g.result,
-    resultMember: g.channelsOut * pixels,
-    resultGroup: g.channelsOut * pixels,
-    resultChannel: pixels,
-    members: g.perSample ? 1 : g.samples,
-    groups: g.perSample ? g.samples : 1,
-    channels: g.channelsOut,
-    elements: g.samples * g.channelsOut * pixels,
-    long: false,
-  });
+  return correlate(
+    {
+      flops: flopsOf(g),
+      source: x,
+      images: g.samples * g.channelsIn,
+      size: g.image,
+      offset: pairs((a) => -g.pad[a]),
+      phases,
+      phaseStep: g.stride[1],
+      memberImages: g.channelsIn,
+      groupImages: g.channelsIn,
+      t1Images: 1,
+      rowStep: g.stride[0],
+      termStep: 1,
+      tapStep: 1,
+      kernel,
+      kernelSize: g.kernel,
+      kernelGroup: kernelElements(g),
+      kernelChannel: g.channelsIn * taps,
+      kernelT1: taps,
+      t1: g.channelsIn,
+      t2: g.kernel[0],
+      termPhases: phases,
+      taps: Math.ceil(g.kernel[1] / g.stride[1]),
+      start: [0, 0],
+      direction: [1, g.stride[1]],
+      classes: [1, 1],
+      classesHave: "weights",
+      extent: g.result,
+      result: y,
+      resultSize: g.result,
+      resultMember: g.channelsOut * pixels,
+      resultGroup: g.channelsOut * pixels,
+      resultChannel: pixels,
+      members: g.perSample ? 1 : g.samples,
+      groups: g.perSample ? g.samples : 1,
+      channels: g.channelsOut,
+      elements: g.samples * g.channelsOut * pixels,
+      long: false,
+    },
+    choice,
+  );
 }
 
 /**
@@ -70,6 +75,7 @@ export function directForward(
 export function directInputGradient(
   g: ConvGeometry,
   { dy, kernel, dx }: Readonly<Record<"dy" | "kernel" | "dx", Operand>>,
+  choice: ConvChoice,
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
   const pixels = area(g.image);
@@ -82,45 +88,48 @@ export function directInputGradient(
     });
     return Math.max(1, ...counts);
   });
-  return correlate({
-    flops: flopsOf(g),
-    source: dy,
-    images: g.samples * g.channelsOut,
-    size: g.result,
-    offset: pairs((a) => last[a] - count[a] + 1),
-    phases: 1,
-    phaseStep: 1,
-    memberImages: g.channelsOut,
-    groupImages: g.channelsOut,
-    t1Images: 1,
-    rowStep: 1,
-    termStep: 1,
-    tapStep: 1,
-    kernel,
-    kernelSize: g.kernel,
-    kernelGroup: kernelElements(g),
-    kernelChannel: taps,
-    kernelT1: g.channelsIn * taps,
-    t1: g.channelsOut,
-    t2: count[0],
-    termPhases: 1,
-    taps: count[1],
-    start: pairs((a) => g.pad[a] + g.stride[a] * (count[a] - 1 - last[a])),
-    direction: pairs((a) => -g.stride[a]),
-    classes: g.stride,
-    classesHave: "weights",
-    extent: pairs((a) => Math.ceil(g.image[a] / g.stride[a])),
-    result: dx,
-    resultSize: g.image,
-    resultMember: g.channelsIn * pixels,
-    resultGroup: g.channelsIn * pixels,
-    resultChannel: pixels,
-    members: g.perSample ? 1 : g.samples,
-    groups: g.perSample ? g.samples : 1,
-    channels: g.channelsIn,
-    elements: g.samples * g.channelsIn * pixels,
-    long: false,
-  });
+  return correlate(
+    {
+      flops: flopsOf(g),
+      source: dy,
+      images: g.samples * g.channelsOut,
+      size: g.result,
+      offset: pairs((a) => last[a] - count[a] + 1),
+      phases: 1,
+      phaseStep: 1,
+      memberImages: g.channelsOut,
+      groupImages: g.channelsOut,
+      t1Images: 1,
+      rowStep: 1,
+      termStep: 1,
+      tapStep: 1,
+      kernel,
+      kernelSize: g.kernel,
+      kernelGroup: kernelElements(g),
+      kernelChannel: taps,
+      kernelT1: g.channelsIn * taps,
+      t1: g.channelsOut,
+      t2: count[0],
+      termPhases: 1,
+      taps: count[1],
+      start: pairs((a) => g.pad[a] + g.stride[a] * (count[a] - 1 - last[a])),
+      direction: pairs((a) => -g.stride[a]),
+      classes: g.stride,
+      classesHave: "weights",
+      extent: pairs((a) => Math.ceil(g.image[a] / g.stride[a])),
+      result: dx,
+      resultSize: g.image,
+      resultMember: g.channelsIn * pixels,
+      resultGroup: g.channelsIn * pixels,
+      resultChannel: pixels,
+      members: g.perSample ? 1 : g.samples,
+      groups: g.perSample ? g.samples : 1,
+      channels: g.channelsIn,
+      elements: g.samples * g.channelsIn * pixels,
+      long: false,
+    },
+    choice,
+  );
 }
 
 /**
@@ -130,6 +139,7 @@ export function directInputGradient(
 export function directKernelGradient(
   g: ConvGeometry,
   { x, dy, dkernel }: Readonly<Record<"x" | "dy" | "dkernel", Operand>>,
+  choice: ConvChoice,
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
   const pixels = area(g.result);
@@ -176,21 +186,24 @@ export function directKernelGradient(
     long: true,
   };
   const pointwise = taps * area(g.stride) === 1 && area(g.image) === pixels && g.pad[0] === 0;
-  if (!pointwise || g.pad[1] !== 0) return correlate(general);
+  if (!pointwise || g.pad[1] !== 0) return correlate(general, choice);
   // A 1×1 kernel is a matrix: x transposed to rows of channels makes the input channels columns of
   // one result, where otherwise each were a result of one pixel.
-  return correlate({
-    ...general,
-    images: g.samples,
-    size: [pixels, g.channelsIn],
-    strides: [g.channelsIn * pixels, 1, pixels],
-    groupImages: 1,
-    t1Images: 1,
-    kernelSize: [pixels, 1],
-    t2: pixels,
-    taps: 1,
-    extent: [1, g.channelsIn],
-    resultSize: [1, g.channelsIn],
-    members: 1,
-  });
+  return correlate(
+    {
+      ...general,
+      images: g.samples,
+      size: [pixels, g.channelsIn],
+      strides: [g.channelsIn * pixels, 1, pixels],
+      groupImages: 1,
+      t1Images: 1,
+      kernelSize: [pixels, 1],
+      t2: pixels,
+      taps: 1,
+      extent: [1, g.channelsIn],
+      resultSize: [1, g.channelsIn],
+      members: 1,
+    },
+    choice,
+  );
 }

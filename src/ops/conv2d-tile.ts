@@ -4,11 +4,13 @@ import { conv2dTile } from "../../shaders/conv2d_tile.wgsl";
 import { type Dispatch, dispatch, linearGrid, MAX_TRIPS } from "../gpu/dispatch";
 import { type Operand, scratch } from "../graph/node";
 import { area, type ConvGeometry, flopsOf, kernelElements, type Pair } from "./conv2d-geometry";
+import { type ConvChoice, threadsOf } from "./conv2d-variants";
 
 /** The dispatches of y = x ∗ kernel. */
 export function tileForward(
   g: ConvGeometry,
   { x, kernel, y }: Readonly<Record<"x" | "kernel" | "y", Operand>>,
+  choice: ConvChoice,
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
   return tile(
@@ -28,6 +30,7 @@ export function tileForward(
       kernel_channel: taps,
     },
     [1, 1],
+    choice,
   );
 }
 
@@ -35,6 +38,7 @@ export function tileForward(
 export function tileInputGradient(
   g: ConvGeometry,
   { dy, kernel, dx }: Readonly<Record<"dy" | "kernel" | "dx", Operand>>,
+  choice: ConvChoice,
 ): readonly Dispatch<Operand>[] {
   const taps = area(g.kernel);
   return tile(
@@ -54,6 +58,7 @@ export function tileInputGradient(
       kernel_channel: g.channelsIn * taps,
     },
     g.stride,
+    choice,
   );
 }
 
@@ -93,8 +98,9 @@ function tile(
   result: Pair,
   walk: Walk,
   divisor: Pair,
+  choice: ConvChoice,
 ): readonly Dispatch<Operand>[] {
-  const [threadsM, threadsN] = threadsFor(rows);
+  const [threadsM, threadsN] = threadsOf(choice);
   const groups = g.perSample ? g.samples : 1;
   const samplesPerGroup = g.samples / groups;
   const tiles = Math.ceil((samplesPerGroup * area(result)) / (4 * threadsN));
@@ -139,18 +145,13 @@ function tile(
   return [product, addParts(partial, bind.result, parts, elements)];
 }
 
-/** Threads of a workgroup tile along rows (channels) and columns; few channels get wide tiles. */
-function threadsFor(rows: number): Pair {
-  if (rows <= 16) return [4, 32];
-  return rows <= 32 ? [8, 16] : [16, 16];
-}
-
 /** The dispatches of dkernel from x and dy. */
 export function tileKernelGradient(
   g: ConvGeometry,
   { x, dy, dkernel }: Readonly<Record<"x" | "dy" | "dkernel", Operand>>,
+  choice: ConvChoice,
 ): readonly Dispatch<Operand>[] {
-  const [threadsM, threadsN] = threadsFor(g.channelsOut);
+  const [threadsM, threadsN] = threadsOf(choice);
   const groups = g.perSample ? g.samples : 1;
   const groupPixels = (g.samples / groups) * area(g.result);
   const columns = g.channelsIn * area(g.kernel);

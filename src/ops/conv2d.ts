@@ -10,6 +10,7 @@ import {
 import { type Shape, ShapeError, show, type TensorType } from "../graph/shape";
 import { directForward, directInputGradient, directKernelGradient } from "./conv2d-direct";
 import type { ConvGeometry, Pair } from "./conv2d-geometry";
+import { chooseConv } from "./conv2d-variants";
 import { tileForward, tileInputGradient, tileKernelGradient } from "./conv2d-tile";
 
 /** Zero rows and columns around an image. */
@@ -171,8 +172,9 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
   dispatch(node, target) {
     const [x, kernel, y] = [input(node, 0), input(node, 1), output(node, 0)];
-    const make = target.adapter === "gpu" ? tileForward : directForward;
-    return make(geometry(node.attrs, x, kernel, y), { x, kernel, y });
+    const choice = chooseConv(y.shape[1] as number, target);
+    const make = choice.kernel === "tile" ? tileForward : directForward;
+    return make(geometry(node.attrs, x, kernel, y), { x, kernel, y }, choice);
   },
   gradient(node, [dy]) {
     const [x, kernel] = [input(node, 0), input(node, 1)];
@@ -210,8 +212,9 @@ export const conv2dInputGradientOp: Op<InputGradientAttrs> = {
   },
   dispatch(node, target) {
     const [dy, kernel, dx] = [input(node, 0), input(node, 1), output(node, 0)];
-    const make = target.adapter === "gpu" ? tileInputGradient : directInputGradient;
-    return make(geometry(node.attrs, dx, kernel, dy), { dy, kernel, dx });
+    const choice = chooseConv(dx.shape[1] as number, target);
+    const make = choice.kernel === "tile" ? tileInputGradient : directInputGradient;
+    return make(geometry(node.attrs, dx, kernel, dy), { dy, kernel, dx }, choice);
   },
   gradient(node, [g]) {
     const [dy, kernel] = [input(node, 0), input(node, 1)];
@@ -253,8 +256,9 @@ export const conv2dKernelGradientOp: Op<KernelGradientAttrs> = {
   },
   dispatch(node, target) {
     const [x, dy, dkernel] = [input(node, 0), input(node, 1), output(node, 0)];
-    const make = target.adapter === "gpu" ? tileKernelGradient : directKernelGradient;
-    return make(geometry(node.attrs, x, dkernel, dy), { x, dy, dkernel });
+    const choice = chooseConv(dy.shape[1] as number, target);
+    const make = choice.kernel === "tile" ? tileKernelGradient : directKernelGradient;
+    return make(geometry(node.attrs, x, dkernel, dy), { x, dy, dkernel }, choice);
   },
   gradient(node, [g]) {
     const [x, dy] = [input(node, 0), input(node, 1)];

@@ -1,10 +1,7 @@
-import { matmulPack } from "../../shaders/matmul_pack.wgsl";
-import { matmulRegister } from "../../shaders/matmul_register.wgsl";
-import { matmulSmall } from "../../shaders/matmul_small.wgsl";
-import { matmulTile } from "../../shaders/matmul_tile.wgsl";
-import { type Dispatch, dispatch, linearGrid, MAX_LOOP_TRIPS, type Target } from "../gpu/dispatch";
-import { type Operand, scratch } from "../graph/node";
-import { sumRows } from "./reduce";
+import type { Target } from "../gpu/dispatch";
+import { VariantError } from "../gpu/errors";
+import type { Operand } from "../graph/node";
+import { type Choice, pick, type VARIANT_KERNELS, type VariantTable } from "./variants";
 
 /** Four numbers: the batch axes of a product, outermost first, sizes of 1 where missing. */
 export type BatchAxes = readonly [number, number, number, number];
@@ -31,288 +28,179 @@ export interface Gemm {
   readonly second?: { readonly a: Operand; readonly b: Operand; readonly k: number };
 }
 
-type Kernel =
-  | { readonly name: "register"; readonly rows: 4 | 8 | 16; readonly cols: 4 | 8 | 16 }
-  | { readonly name: "tile"; readonly threads: 8 | 16 }
-  | {
-      readonly name: "small";
-      readonly rows: number;
-      readonly cols: number;
-      readonly lanesN: number;
-      readonly lanesK: number;
-      /** So little work that one dispatch beats any parallelism. */
-      readonly tiny?: boolean;
-    };
-
-const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
-const product = ([a, b, c, d]: BatchAxes): number => a * b * c * d;
-const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
-
-/** How many matrices an operand holds. */
-function matrices(sizes: BatchAxes, strides: BatchAxes): number {
-  return sizes.reduce((n, size, axis) => n * (strides[axis] === 0 ? 1 : size), 1);
+interface SmallKernel {
+  readonly name: "small";
+  readonly rows: number;
+  readonly cols: number;
+  readonly lanesN: number;
+  readonly lanesK: number;
+  /** So little work that one dispatch beats any parallelism. */
+  readonly tiny?: boolean;
 }
+
+/** A kernel with its overrides. */
+export type Kernel =
+  | { readonly name: "register"; readonly rows: number; readonly cols: number }
+  | { readonly name: "tile"; readonly threads: number }
+  | SmallKernel;
+
+/** a / b, rounded up. */
+export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+/** Items of a batch. */
+export const product = ([a, b, c, d]: BatchAxes): number => a * b * c * d;
+const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 
 // Multiply-adds of a product that takes less than a millisecond in one dispatch on a software
 // adapter: the second pass of a split would be a dispatch of its own.
 const TINY = 2 ** 19;
 
+/** Terms that a lane of the small kernel sums at most: for accuracy. */
+export const LONGEST_SMALL = 2_048;
+
 // Multiply-adds from which the vector kernels gain more than packing an operand costs.
 const WORTH_PACKING = 2 ** 18;
 
 /** The largest block that pads an axis at most a third more than the best one does. */
-function fittingBlock<T extends number>(length: number, blocks: readonly T[]): T {
+function fittingBlock(length: number, blocks: readonly number[]): number {
   const padded = (block: number): number => ceilDiv(length, block) * block;
   const least = Math.min(...blocks.map(padded));
   return blocks.reduce((best, block) => (3 * padded(block) <= 4 * least ? block : best));
 }
 
 /**
- * Kernel by adapter class and shape.
- *
- * Software: register blocks, the larger the better, but a block twice as large also takes twice as
- * long to compile; "small" for what has no vectors or would leave a block mostly empty. GFLOP/s at
- * 512³ and CPU milliseconds to compile, 2 cores shared with other work, best of many:
- *
- *   block     SwiftShader  compile   lavapipe   (naive, one output an invocation: 0.2 and 1.1)
- *   16 × 16   4.6          870       20
- *   16 × 8    3.9          470       19
- *   8 × 8     2.9          250       17
- *   4 × 4     2.0          100       8
- *
+ * Kernel by class of adapter and shape. Software: register blocks, the larger the better, but a
+ * block twice as large also takes twice as long to compile; "small" for what has no vectors or would
+ * leave a block mostly empty. GFLOP/s at 512³ and CPU milliseconds to compile, 2 cores shared with
+ * other work, best of many; naive, one output an invocation: 0.2 on SwiftShader, 1.1 on lavapipe.
  * GPU: square workgroup tiles, smaller ones while there are fewer than two a core.
  */
-function choose({ m, n, k, transposeA, transposeB, ...g }: Gemm, target: Target): Kernel {
+export const matmulVariants: VariantTable = {
+  op: "matmul",
+  rows: [
+    {
+      op: "matmul",
+      adapter: "software",
+      shape: "huge",
+      kernel: "register",
+      overrides: { ROWS: [4, 8, 16], COLS: [4, 8, 16] },
+      measured: "16 × 16: 4.6 on SwiftShader, 20 on lavapipe; compiles in 870 ms",
+    },
+    {
+      op: "matmul",
+      adapter: "software",
+      shape: "large",
+      kernel: "register",
+      overrides: { ROWS: [4, 8, 16], COLS: [4, 8] },
+      measured: "16 × 8: 3.9 on SwiftShader, 19 on lavapipe; compiles in 470 ms",
+    },
+    {
+      op: "matmul",
+      adapter: "software",
+      shape: "vectors",
+      kernel: "register",
+      overrides: { ROWS: [4, 8], COLS: [4, 8] },
+      measured: "8 × 8: 2.9 and 17, 250 ms; 4 × 4: 2.0 and 8, 100 ms",
+    },
+    {
+      op: "matmul",
+      adapter: "software",
+      shape: "thin",
+      kernel: "small",
+      measured: "one dispatch where the register kernel takes packing and a sum of splits",
+    },
+    {
+      op: "matmul",
+      adapter: "gpu",
+      shape: "huge",
+      kernel: "tile",
+      overrides: { THREADS: 16 },
+      measured: "not yet; 64 × 64 tiles are common practice",
+    },
+    {
+      op: "matmul",
+      adapter: "gpu",
+      shape: "large",
+      kernel: "tile",
+      overrides: { THREADS: 8 },
+      measured: "not yet; 32 × 32 tiles fill four times as many cores",
+    },
+    { op: "matmul", adapter: "gpu", shape: "thin", kernel: "small", measured: "not yet" },
+  ],
+};
+
+/** Multiply-adds. */
+const workOf = ({ m, n, k, second, sizes }: Gemm): number =>
+  m * n * (k + (second?.k ?? 0)) * product(sizes);
+
+type Shape = (typeof VARIANT_KERNELS.matmul.shapes)[number];
+
+/** The class of a product: "thin" where vectors or a block's sides are wanting, else by its work. */
+function classOf(g: Gemm, target: Target): Shape {
+  const { m, n, k, transposeA, transposeB, second } = g;
   const items = product(g.sizes);
-  const work = m * n * (k + (g.second?.k ?? 0)) * items;
+  const work = workOf(g);
   const aligned = (transposeA ? m : k) % 4 === 0 && (transposeB ? k : n) % 4 === 0;
   // Operands of a pair are not packed: a pair takes one dispatch.
-  const vectors = g.second ? aligned && g.second.k % 4 === 0 : aligned || work >= WORTH_PACKING;
+  const vectors = second ? aligned && second.k % 4 === 0 : aligned || work >= WORTH_PACKING;
+  if (target.adapter === "gpu") {
+    if (!vectors || Math.min(m, n) < 16 || k < 8) return "thin";
+    return ceilDiv(m, 64) * ceilDiv(n, 64) * items >= 256 ? "huge" : "large";
+  }
+  if (!vectors || Math.min(m, n) < 4) return "thin";
+  return work >= 2 ** 24 ? "huge" : work >= 2 ** 22 ? "large" : "vectors";
+}
+
+/** The row for a product; a pair whose operands would have to be packed takes the small kernel. */
+function chosen(g: Gemm, target: Target): Choice<Kernel["name"]> {
+  const shape = classOf(g, target);
+  const choice = pick<Kernel["name"]>(matmulVariants, shape, target);
+  const aligned =
+    (g.transposeB || g.n % 4 === 0) && [g.k, g.second?.k ?? 0].every((k) => k % 4 === 0);
+  if (!g.second || aligned || choice.kernel === "small") return choice;
+  return pick(matmulVariants, "thin", { adapter: target.adapter });
+}
+
+/** The kernel of a product, its overrides fitted to the shape. */
+export function choose(g: Gemm, target: Target): Kernel {
+  const { m, n, k } = g;
+  const choice = chosen(g, target);
+  const most = (name: string): number => Math.max(...(choice.overrides[name] ?? []));
+  if (choice.kernel === "register") {
+    const { ROWS = [], COLS = [] } = choice.overrides;
+    return { name: "register", rows: fittingBlock(m, ROWS), cols: fittingBlock(n, COLS) };
+  }
+  if (choice.kernel === "tile") return { name: "tile", threads: most("THREADS") };
+  const rows = Math.min(most("ROWS"), m);
+  const cols = Math.min(most("COLS"), n);
   if (target.adapter === "software") {
-    if (vectors && Math.min(m, n) >= 4) {
-      const rows = work >= 2 ** 22 ? fittingBlock(m, [4, 8, 16]) : fittingBlock(m, [4, 8]);
-      const cols = work >= 2 ** 24 ? fittingBlock(n, [4, 8, 16]) : fittingBlock(n, [4, 8]);
-      return { name: "register", rows, cols };
-    }
-    const rows = Math.min(4, m);
-    const cols = Math.min(4, n);
-    const lanesN = Math.min(4, powerOfTwo(ceilDiv(n, cols)));
+    const lanesN = choice.names("LANES_N") ? most("LANES_N") : lanesFor(n, cols, 4);
     // Four lanes in all: what such adapters run at once.
-    const lanesK = 4 / lanesN;
-    const tiny = work < TINY && k <= SPLITS.small.longest * lanesK;
-    return { name: "small", rows, cols, lanesN, lanesK, tiny };
+    const lanesK = choice.names("LANES_K") ? most("LANES_K") : ceilDiv(4, lanesN);
+    const tiny = workOf(g) < TINY && k <= LONGEST_SMALL * lanesK;
+    return checkLanes({ name: "small", rows, cols, lanesN, lanesK, tiny });
   }
-  if (vectors && Math.min(m, n) >= 16 && k >= 8) {
-    return { name: "tile", threads: ceilDiv(m, 64) * ceilDiv(n, 64) * items >= 256 ? 16 : 8 };
+  const lanesN = choice.names("LANES_N")
+    ? most("LANES_N")
+    : g.transposeB
+      ? 1
+      : lanesFor(n, cols, 32);
+  const lanesK = choice.names("LANES_K")
+    ? most("LANES_K")
+    : Math.min(Math.max(1, 64 / lanesN), powerOfTwo(ceilDiv(k, 8)));
+  return checkLanes({ name: "small", rows, cols, lanesN, lanesK });
+}
+
+/** Lanes along n, where each has `cols` columns. */
+const lanesFor = (n: number, cols: number, most: number): number =>
+  Math.min(most, powerOfTwo(ceilDiv(n, cols)));
+
+/** @throws VariantError where a workgroup would be larger than every device allows. */
+function checkLanes(kernel: SmallKernel): SmallKernel {
+  const lanes = kernel.lanesN * kernel.lanesK;
+  if (lanes > 256) {
+    throw new VariantError(
+      `matmul: kernel small: LANES_N · LANES_K is ${lanes}, at most 256 can be`,
+    );
   }
-  const rows = Math.min(4, m);
-  const cols = Math.min(4, n);
-  const lanesN = transposeB ? 1 : Math.min(32, powerOfTwo(ceilDiv(n, cols)));
-  const lanesK = Math.min(64 / lanesN, powerOfTwo(ceilDiv(k, 8)));
-  return { name: "small", rows, cols, lanesN, lanesK };
-}
-
-/**
- * How the summation is cut. `wanted`: blocks before k is split at all; `shortest`: length of a split
- * that still pays for the second pass; `longest`: for accuracy, and far from the 32,768 trips that
- * a loop may have. Lengths are of one lane.
- */
-const SPLITS = {
-  register: { wanted: 32, shortest: 64, longest: 16_384 },
-  tile: { wanted: 256, shortest: 128, longest: 16_384 },
-  small: { wanted: 128, shortest: 64, longest: 2_048 },
-} as const;
-
-/** Loop trips that one invocation makes for `k` terms of one item of the batch, its own included. */
-function tripsOfItem(kernel: Kernel, k: number): number {
-  if (kernel.name === "register") return 2 + ceilDiv(k, 4);
-  if (kernel.name === "small") return 2 + ceilDiv(k, kernel.lanesK);
-  // A step loads both operands, in two kinds of loop, and goes through its 16 terms.
-  const loads = ceilDiv(TILE_STEP, kernel.threads) + ceilDiv(TILE_STEP / 4, kernel.threads);
-  return 2 + ceilDiv(k, TILE_STEP) * (1 + (loads + 2) + (TILE_STEP + 1));
-}
-
-/** Trips of the loops that store the results; of "small", also over the lanes along k. */
-function tripsAtEnd(kernel: Kernel): number {
-  return kernel.name === "small" ? kernel.rows * (2 + kernel.lanesK) + 2 : 18;
-}
-
-// STEP of matmul_tile.wgsl.
-const TILE_STEP = 16;
-
-interface Split {
-  readonly splits: number;
-  readonly kSplit: number;
-  /** Items summed by one invocation, and groups of them. */
-  readonly group: number;
-  readonly groups: number;
-}
-
-/** Cuts the summation of a product of `tiles` blocks a matrix; that of a pair is left whole. */
-function split(g: Gemm, kernel: Kernel, tiles: number): Split {
-  if (g.second) {
-    const pairs = kernel.name === "tile" ? 2 : 1;
-    return { splits: 1, kSplit: ceilDiv(g.k, 16) * 16, group: pairs, groups: 1 };
-  }
-  const items = product(g.sizes);
-  const limits = SPLITS[kernel.name];
-  const lanes = kernel.name === "small" ? kernel.lanesK : 1;
-  const tiny = kernel.name === "small" && kernel.tiny;
-  const wanted = tiny ? 1 : ceilDiv(limits.wanted, tiles * (g.sumBatch ? 1 : items));
-  // Of a sum over the batch, whole items first, as many as the loops of an invocation may run over.
-  const perItem = tripsOfItem(kernel, Math.min(g.k, limits.longest * lanes) + 16);
-  const most = Math.min(1024, Math.floor(MAX_LOOP_TRIPS / perItem));
-  const groups = g.sumBatch ? Math.min(items, Math.max(wanted, ceilDiv(items, most))) : items;
-  const group = ceilDiv(items, groups);
-  const left = g.sumBatch ? ceilDiv(wanted, groups) : wanted;
-  const splits = Math.max(
-    Math.min(left, Math.floor(g.k / (limits.shortest * lanes))),
-    ceilDiv(g.k, limits.longest * lanes),
-    1,
-  );
-  // Steps along k are 16 at most.
-  const kSplit = ceilDiv(ceilDiv(g.k, splits), 16) * 16;
-  return { splits: ceilDiv(g.k, kSplit), kSplit, group, groups: ceilDiv(items, group) };
-}
-
-/** What the three kernels bind. */
-type Bound = "a" | "b" | "a_second" | "b_second" | "y";
-
-/** The dispatches of a batched matrix product: packing, the product, the sum of its splits. */
-export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
-  const kernel = choose(g, target);
-  const { m, n, k, sizes } = g;
-  const [tileM, tileN] =
-    kernel.name === "tile" ? [4 * kernel.threads, 4 * kernel.threads] : [kernel.rows, kernel.cols];
-  const tiles = ceilDiv(m, tileM) * ceilDiv(n, tileN);
-  const cut = split(g, kernel, tiles);
-  const parts = cut.splits * (g.sumBatch ? cut.groups : 1);
-  const outputs = m * n * (g.sumBatch ? 1 : cut.groups);
-  const y = parts > 1 ? scratch(parts * outputs) : g.y;
-  const sums = parts > 1 ? sumRows(y, g.y, parts, outputs, target) : [];
-  const common = {
-    items: g.second ? cut.group : product(sizes),
-    group: cut.group,
-    groups: cut.groups,
-    splits: cut.splits,
-    k_split: cut.kSplit,
-    sizes,
-    m,
-    n,
-    k,
-    k2: g.second?.k ?? 0,
-  };
-  const flops = 2 * m * n * (k + common.k2) * product(sizes);
-  // Without a second pair its bindings are not read. They must not be bound to a or b, which a loop
-  // over time may have to bind read_write, each once.
-  const unused = scratch(4);
-  const { a: a2, b: b2 } = g.second ?? { a: unused, b: unused };
-  const flags = {
-    TRANSPOSE_A: Number(g.transposeA),
-    TRANSPOSE_B: Number(g.transposeB),
-    PAIR: Number(g.second !== undefined),
-  };
-  const perItem = tripsOfItem(kernel, cut.kSplit);
-  const second = g.second ? tripsOfItem(kernel, g.second.k) : 0;
-  const loops = {
-    trips: (g.second ? 1 : cut.group) * perItem + second + tripsAtEnd(kernel),
-    longestLoop: Math.max(cut.group, perItem, second),
-  };
-  const scaled = (strides: BatchAxes, by: number): BatchAxes =>
-    strides.map((s) => s * by) as unknown as BatchAxes;
-
-  if (kernel.name === "small") {
-    const { rows, cols, lanesN, lanesK } = kernel;
-    const workgroups = ceilDiv(m, rows) * ceilDiv(n, cols * lanesN) * cut.groups * cut.splits;
-    const call = dispatch<Operand, Bound, string, string>(matmulSmall, {
-      bind: { a: g.a, b: g.b, a_second: a2, b_second: b2, y },
-      uniforms: {
-        ...common,
-        a_strides: scaled(g.aStrides, m * k),
-        b_strides: scaled(g.bStrides, n * k),
-      },
-      overrides: { ...flags, ROWS: rows, COLS: cols, LANES_N: lanesN, LANES_K: lanesK },
-      grid: linearGrid(workgroups),
-      flops,
-      ...loops,
-    });
-    return [call, ...sums];
-  }
-
-  const a = packed(g.a, matrices(sizes, g.aStrides), g.transposeA ? [k, m] : [m, k], target);
-  const b = packed(g.b, matrices(sizes, g.bStrides), g.transposeB ? [n, k] : [k, n], target);
-  const uniforms = {
-    ...common,
-    a_strides: scaled(g.aStrides, a.row * (g.transposeA ? k : m)),
-    b_strides: scaled(g.bStrides, b.row * (g.transposeB ? n : k)),
-    a_row: a.row,
-    b_row: b.row,
-    a2_row: common.k2 / 4,
-    b2_row: g.transposeB ? common.k2 / 4 : b.row,
-  };
-  const bind = {
-    a: a.operand,
-    b: b.operand,
-    a_second: a2,
-    b_second: b2,
-    y,
-  };
-  const blocks = tiles * cut.groups * cut.splits;
-  const call =
-    kernel.name === "tile"
-      ? dispatch<Operand, Bound, string, string>(matmulTile, {
-          bind,
-          uniforms,
-          overrides: { ...flags, THREADS: kernel.threads },
-          grid: linearGrid(blocks),
-          flops,
-          ...loops,
-        })
-      : dispatch<Operand, Bound, string, string>(matmulRegister, {
-          bind,
-          uniforms,
-          overrides: {
-            ...flags,
-            ROWS: kernel.rows,
-            COLS: kernel.cols,
-            LANES,
-            TAIL: Number(k % 4 !== 0),
-          },
-          grid: linearGrid(ceilDiv(blocks, LANES)),
-          flops,
-          ...loops,
-        });
-  return [...a.dispatches, ...b.dispatches, call, ...sums];
-}
-
-const LANES = 8;
-
-interface Packed {
-  readonly operand: Operand;
-  /** Vectors in a row. */
-  readonly row: number;
-  readonly dispatches: readonly Dispatch<Operand>[];
-}
-
-/** An operand whose rows can be read as 4-element vectors: itself, or a padded copy. */
-function packed(
-  x: Operand,
-  count: number,
-  [outer, inner]: readonly [number, number],
-  target: Target,
-): Packed {
-  const row = ceilDiv(inner, 4);
-  if (inner % 4 === 0) return { operand: x, row, dispatches: [] };
-  const rows = count * outer;
-  const operand = scratch(4 * rows * row);
-  const workgroup = target.adapter === "software" ? 16 : 128;
-  const copy = dispatch<Operand, "x" | "y", string, string>(matmulPack, {
-    bind: { x, y: operand },
-    uniforms: { rows, cols: inner, stride: row },
-    overrides: { WORKGROUP: workgroup },
-    grid: linearGrid(ceilDiv(rows * row, workgroup)),
-    flops: rows * row,
-    trips: 0,
-  });
-  return { operand, row, dispatches: [copy] };
+  return kernel;
 }

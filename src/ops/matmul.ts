@@ -20,7 +20,8 @@ import {
   type TensorType,
 } from "../graph/shape";
 import { add, fill, mul } from "./elementwise";
-import { type BatchAxes, type Gemm, gemm } from "./matmul-variants";
+import { gemm } from "./gemm";
+import type { BatchAxes, Gemm } from "./matmul-variants";
 import { allRows, timeFirst } from "./time-axis";
 import { reshape } from "./views";
 

@@ -1,0 +1,117 @@
+import type { Target } from "../gpu/dispatch";
+import { VariantError } from "../gpu/errors";
+import { type Pair, pairs } from "./conv2d-geometry";
+import { type Choice, pick, type VARIANT_KERNELS, type VariantTable } from "./variants";
+
+/**
+ * Kernel by class of adapter and number of channels of the result: packed rows without workgroup
+ * memory for software adapters, implicit GEMM in workgroup tiles for GPUs, wide ones for few
+ * channels. Of the direct kernel's tiles the one with the least work at its rate is taken.
+ */
+export const conv2dVariants: VariantTable = {
+  op: "conv2d",
+  rows: [
+    {
+      op: "conv2d",
+      adapter: "software",
+      kernel: "direct",
+      measured: "rates of its tiles below; 0.8 to 0.9 of matmul 1024³ at 3×3, 64 to 64 channels",
+    },
+    {
+      op: "conv2d",
+      adapter: "gpu",
+      shape: "few",
+      kernel: "tile",
+      overrides: { THREADS_M: 4, THREADS_N: 32 },
+      measured: "not yet",
+    },
+    {
+      op: "conv2d",
+      adapter: "gpu",
+      shape: "some",
+      kernel: "tile",
+      overrides: { THREADS_M: 8, THREADS_N: 16 },
+      measured: "not yet",
+    },
+    {
+      op: "conv2d",
+      adapter: "gpu",
+      shape: "many",
+      kernel: "tile",
+      overrides: { THREADS_M: 16, THREADS_N: 16 },
+      measured: "not yet",
+    },
+  ],
+};
+
+/** A kernel for one product of a convolution. */
+export type ConvChoice = Choice<keyof typeof VARIANT_KERNELS.conv2d.kernels>;
+
+/** The kernel for a product whose result has so many channels, or rows of a kernel's gradient. */
+export function chooseConv(channels: number, target: Target): ConvChoice {
+  return pick(conv2dVariants, channels <= 16 ? "few" : channels <= 32 ? "some" : "many", target);
+}
+
+/** Threads of a workgroup tile along channels and pixels. @throws VariantError. */
+export function threadsOf({ overrides: { THREADS_M = [], THREADS_N = [] } }: ConvChoice): Pair {
+  const threads: Pair = [Math.max(...THREADS_M), Math.max(...THREADS_N)];
+  // Whole columns of a tile are loaded at once, and a workgroup is no larger than every device allows.
+  if (threads[0] * threads[1] > 256) {
+    throw new VariantError(
+      `conv2d: kernel tile: THREADS_M · THREADS_N is ${threads[0] * threads[1]}, at most 256 can be`,
+    );
+  }
+  return threads;
+}
+
+/** What an invocation of the direct kernel makes. */
+export interface DirectTile {
+  readonly rows: number;
+  /** 3 for results that are no wider. */
+  readonly columns: number;
+  /** In four channels. */
+  readonly depth: number;
+  readonly rate: number;
+}
+
+// Speed against the first, SwiftShader, 3×3 and 7×7 of 16 to 64 channels on 32×32, all of a tile in
+// use. Three or four rows of 8 × 8 are faster yet by 5 to 12 %, and take twice as long to compile.
+const TILES: readonly DirectTile[] = [
+  { rows: 2, columns: 8, depth: 2, rate: 1 },
+  { rows: 4, columns: 8, depth: 1, rate: 0.92 },
+  { rows: 4, columns: 4, depth: 2, rate: 0.88 },
+  { rows: 2, columns: 8, depth: 1, rate: 0.86 },
+  { rows: 3, columns: 3, depth: 2, rate: 0.8 },
+  { rows: 2, columns: 4, depth: 2, rate: 0.76 },
+  { rows: 1, columns: 8, depth: 2, rate: 0.74 },
+  { rows: 1, columns: 8, depth: 1, rate: 0.64 },
+  { rows: 1, columns: 4, depth: 2, rate: 0.51 },
+];
+
+const padded = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
+
+/** The tiles that a choice leaves: the measured ones among them, else every combination. */
+function tilesOf(choice: ConvChoice): readonly DirectTile[] {
+  const { ROWS = [], COLUMNS = [], DEPTH = [] } = choice.overrides;
+  const allowed = TILES.filter(
+    ({ rows, columns, depth }) =>
+      ROWS.includes(rows) &&
+      DEPTH.includes(depth) &&
+      (COLUMNS.includes(columns) || (columns === 3 && !choice.names("COLUMNS"))),
+  );
+  if (allowed.some(({ columns }) => columns % 4 === 0)) return allowed;
+  const all = COLUMNS.flatMap((columns) =>
+    ROWS.flatMap((rows) => DEPTH.map((depth) => ({ rows, columns, depth, rate: 1 }))),
+  );
+  return [...allowed, ...all];
+}
+
+/** The direct kernel's tile with the least work, its unused part included. */
+export function directTile(choice: ConvChoice, extent: Pair, channels: number): DirectTile {
+  const work = ({ rows, columns, depth, rate }: DirectTile): number => {
+    const [h, w] = pairs((a) => padded(extent[a], a === 0 ? rows : columns));
+    return (h * w * padded(channels, 4 * depth)) / rate;
+  };
+  const fits = tilesOf(choice).filter((t) => t.columns % 4 === 0 || extent[1] <= t.columns);
+  return fits.reduce((best, t) => (work(t) < work(best) ? t : best));
+}

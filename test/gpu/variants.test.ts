@@ -1,0 +1,133 @@
+import { describe, expect, test } from "vitest";
+import { Device, useDevice } from "../../src/gpu/device";
+import type { Variant } from "../../src/gpu/dispatch";
+import { contractionVariants } from "../../src/ops/contraction-variants";
+import { conv2d } from "../../src/ops/conv2d";
+import { conv2dVariants } from "../../src/ops/conv2d-variants";
+import { matmul } from "../../src/ops/matmul";
+import { matmulVariants } from "../../src/ops/matmul-variants";
+import { placeholder } from "../../src/ops/sources";
+import { checkVariants, VARIANT_KERNELS } from "../../src/ops/variants";
+import { compile } from "../../src/schedule/executable";
+import { plan } from "../../src/schedule/plan";
+import type { OpCase } from "../cases/case";
+import { contractionCases } from "../cases/contraction";
+import { conv2dCases } from "../cases/conv2d";
+import { matmulCases } from "../cases/matmul";
+import { checkCase, testDevice } from "./check-case";
+
+// Whatever a table or a caller chooses, for shapes of any class: the results are the same.
+
+const tables = [matmulVariants, conv2dVariants, contractionVariants];
+const cases: Readonly<Record<string, readonly OpCase[]>> = {
+  matmul: matmulCases,
+  conv2d: conv2dCases,
+  contraction: contractionCases,
+};
+
+async function deviceWith(variant: Variant): Promise<Device> {
+  const device = await testDevice();
+  return new Device(device.gpu, device.adapter, false, false, undefined, [variant]);
+}
+
+/** Some differentiated cases and some larger ones: test/gpu/ops.test.ts runs all by the tables. */
+function some(all: readonly OpCase[]): readonly OpCase[] {
+  const spread = (from: readonly OpCase[], n: number): readonly OpCase[] =>
+    from.filter((_, k) => k % Math.ceil(from.length / n) === 0);
+  const differentiated = all.filter((c) => c.gradients?.length !== 0);
+  const others = all.filter((c) => c.gradients?.length === 0);
+  return [...spread(differentiated, 5), ...spread(others, 3)];
+}
+
+describe("every row of every table", () => {
+  for (const { op, rows } of tables) {
+    test(`${op}: for each class of adapter and of shape there is one, of what is known`, () => {
+      checkVariants(rows);
+      for (const row of rows) expect(row.measured.length).toBeGreaterThan(5);
+    });
+    const distinct = new Map(
+      rows.map(({ kernel, overrides = {} }) => {
+        return [`${kernel} ${JSON.stringify(overrides)}`, { op, kernel, overrides }] as const;
+      }),
+    );
+    for (const [name, variant] of distinct) {
+      test(`${op}: ${name}, for all shapes`, async () => {
+        expect.hasAssertions();
+        const device = await deviceWith(variant);
+        for (const c of some(cases[op] ?? [])) await checkCase(device, c);
+      });
+    }
+  }
+});
+
+describe("a caller's variants", () => {
+  const [m, n, k] = [64, 64, 64];
+  const product = () => matmul(placeholder("a", [m, k]), placeholder("b", [k, n]));
+
+  test("come before the table, by class of adapter and of shape, the first that fits", async () => {
+    const { target } = await testDevice();
+    const chosen = (...variants: Variant[]) =>
+      plan([product()], { ...target, adapter: "software", variants }).dispatches.map(
+        ({ dispatch }) => [dispatch.kernel.name, dispatch.overrides.ROWS],
+      );
+    const small: Variant = { op: "matmul", kernel: "small" };
+    const four: Variant = { op: "matmul", kernel: "register", overrides: { ROWS: 4 } };
+    expect(chosen()[0]).toEqual(["matmul_register", 8]);
+    expect(chosen(four, small)[0]).toEqual(["matmul_register", 4]);
+    expect(chosen(small, four)[0]?.[0]).toBe("matmul_small");
+    expect(chosen({ ...small, shape: "huge" })[0]).toEqual(["matmul_register", 8]);
+    expect(chosen({ ...small, shape: "vectors" })[0]?.[0]).toBe("matmul_small");
+    expect(chosen({ ...small, adapter: "gpu" })[0]).toEqual(["matmul_register", 8]);
+    expect(chosen({ op: "conv2d", kernel: "tile" })[0]).toEqual(["matmul_register", 8]);
+  });
+
+  test("unknown names and values out of range are refused, before any GPU work", async () => {
+    const { gpu } = await testDevice();
+    const attempt = (variant: Variant, message: string) => {
+      const device = useDevice(gpu, { variants: [variant] });
+      return expect(compile(device, { inputs: {}, outputs: { y: product() } })).rejects.toThrow(
+        `hyperloom: variants: ${message}`,
+      );
+    };
+    await attempt({ op: "matmull", kernel: "tile" }, "op matmull is not known; take one of matmul");
+    await attempt({ op: "matmul", kernel: "warp" }, "matmul: kernel warp is not known");
+    await attempt({ op: "conv2d", kernel: "direct", shape: "odd" }, "conv2d: shape class odd");
+    await attempt(
+      { op: "matmul", kernel: "tile", overrides: { ROWS: 4 } },
+      "matmul: override of kernel tile ROWS is not known; take one of THREADS",
+    );
+    await attempt(
+      { op: "matmul", kernel: "register", overrides: { ROWS: [4, 5] } },
+      "matmul: kernel register: override ROWS is 5, must be one of 4, 8, 16",
+    );
+    await attempt(
+      { op: "matmul", kernel: "register", overrides: { ROWS: [] } },
+      "matmul: kernel register: override ROWS is empty",
+    );
+    await attempt(
+      { op: "matmul", kernel: "small", overrides: { LANES_N: 64, LANES_K: 64 } },
+      "matmul: kernel small: LANES_N · LANES_K is 4096, at most 256 can be",
+    );
+  });
+
+  test("a tile of too many threads is refused", async () => {
+    const { target } = await testDevice();
+    const overrides = { THREADS_M: 16, THREADS_N: 32 };
+    const variants = [{ op: "conv2d", kernel: "tile", overrides }];
+    const y = conv2d(placeholder("x", [1, 2, 5, 5]), placeholder("k", [3, 2, 3, 3]));
+    expect(() => plan([y], { ...target, variants })).toThrow(/512, at most 256/);
+  });
+
+  test("every kernel's extreme values compute what the others do", async () => {
+    expect.hasAssertions();
+    for (const [op, { kernels }] of Object.entries(VARIANT_KERNELS)) {
+      const [first] = cases[op]?.filter((c) => c.gradients?.length !== 0) ?? [];
+      for (const [kernel, ranges] of Object.entries(kernels)) {
+        const least = Object.fromEntries(
+          Object.entries<readonly number[]>(ranges).map(([k, v]) => [k, v[0] ?? 0]),
+        );
+        await checkCase(await deviceWith({ op, kernel, overrides: least }), first as OpCase);
+      }
+    }
+  });
+});
