@@ -48,8 +48,8 @@ export interface Plan {
 
 /** Flops that an adapter of the class does in the half second that one submit may take. */
 const FLOPS_PER_SUBMIT: Readonly<Record<Target["adapter"], number>> = {
-  // Measured: about 2 GFLOP/s over the kernels of a step on a 2-core machine.
-  software: 1e9,
+  // Measured: about 5 GFLOP/s over the kernels of a step on a 2-core machine.
+  software: 2.5e9,
   // Half a TFLOP/s is what the slowest integrated GPUs reach.
   gpu: 2.5e11,
 };
