@@ -72,7 +72,7 @@ export function packUniforms(
   return bytes;
 }
 
-/** Reads ranges of buffers back, in one copy and one map. @throws DeviceLostError. */
+/** Reads ranges of buffers back, in one copy and one map. @throws DeviceLostError, GpuHangError. */
 export async function readBack(
   device: Device,
   ranges: readonly BufferRange[],
@@ -94,11 +94,7 @@ export async function readBack(
       encoder.copyBufferToBuffer(r.buffer, r.offset, staging, offsets[i] ?? 0, r.size);
     }
     device.gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(MAP_READ).catch((error: unknown) => {
-      device.check("read-back");
-      throw error;
-    });
-    device.check("read-back");
+    await device.answer(staging.mapAsync(MAP_READ), "read-back");
     const mapped = staging.getMappedRange();
     return ranges.map((r, i) => mapped.slice(offsets[i] ?? 0, (offsets[i] ?? 0) + r.size));
   } finally {

@@ -1,5 +1,5 @@
 import type { Target, Variant } from "./dispatch";
-import { DeviceLostError, GpuError, LimitError, NoDeviceError } from "./errors";
+import { DeviceLostError, GpuError, GpuHangError, LimitError, NoDeviceError } from "./errors";
 import { PipelineCache } from "./pipelines";
 
 /** What is known of an adapter, as reports print it. */
@@ -24,6 +24,11 @@ export interface DeviceOptions {
   readonly defaultLimits?: boolean;
   /** Most bytes of buffers alive at one time; default 4 GiB. Out-of-memory errors come too late. */
   readonly maxBytes?: number;
+  /**
+   * Seconds that the GPU may take for one submit, planned for half a second, before its run rejects
+   * with GpuHangError; default 120, Infinity for never.
+   */
+  readonly deadline?: number;
   /** Kernels that the ops shall take in place of their tables' choice; the first that fits counts. */
   readonly variants?: readonly Variant[];
   /** Called with a sentence worth showing the user, such as the use of a software adapter. */
@@ -40,6 +45,19 @@ export interface DeviceCounts {
 }
 
 const DEFAULT_MAX_BYTES = 4 * 2 ** 30;
+const DEFAULT_DEADLINE = 120;
+
+/** What ran lately, for errors that come without a word of whose they are. */
+export interface Running {
+  readonly name: string;
+  /** Of its bind groups and pipelines, as messages quote them. */
+  readonly labels: ReadonlySet<string>;
+}
+
+// Programs that errors may still come from.
+const REMEMBERED = 4;
+// Reads on a lost device fail before the device says that it is lost.
+const LOSS_MS = 500;
 
 /**
  * A GPUDevice with what the library keeps beside it: pipelines, the adapter's class, the one
@@ -51,6 +69,10 @@ export class Device {
   readonly counts: DeviceCounts = { buffers: 0, bytes: 0, created: 0 };
   #lost: string | null = null;
   #error: GpuError | null = null;
+  #hang: GpuHangError | null = null;
+  #ran: readonly Running[] = [];
+  /** Submits that an answer is waited for. */
+  #awaited = 0;
   readonly #onError: (event: GPUUncapturedErrorEvent) => void;
 
   /** Use `requestDevice` or `useDevice`. */
@@ -63,7 +85,12 @@ export class Device {
     /** Most bytes of buffers that may be alive at one time. */
     readonly maxBytes: number = DEFAULT_MAX_BYTES,
     variants: readonly Variant[] = [],
+    /** Seconds that a submit may take. */
+    readonly deadline: number = DEFAULT_DEADLINE,
   ) {
+    if (!(deadline > 0)) {
+      throw new RangeError(`hyperloom: deadline is ${deadline} s, must be positive`);
+    }
     this.pipelines = new PipelineCache(this);
     this.target = {
       adapter: adapter.software ? "software" : "gpu",
@@ -80,7 +107,7 @@ export class Device {
       },
     );
     this.#onError = (event) => {
-      this.#error ??= toGpuError(event.error, "uncaptured");
+      this.#error ??= toGpuError(event.error, this.#culprit(event.error.message));
     };
     gpu.addEventListener("uncapturederror", this.#onError);
   }
@@ -107,22 +134,90 @@ export class Device {
     return buffer;
   }
 
-  /** Frees buffers made by `createBuffer`; runtimes give the memory back at the next submit. */
+  /**
+   * Frees buffers made by `createBuffer`; runtimes give the memory back at the next submit. Those of
+   * a device that hangs are given up untouched.
+   */
   destroyBuffers(buffers: Iterable<GPUBuffer>): void {
     for (const buffer of buffers) {
       this.counts.buffers--;
       this.counts.bytes -= buffer.size;
-      buffer.destroy();
+      if (!this.#hang) buffer.destroy();
     }
-    if (!this.lost) this.gpu.queue.submit([]);
+    if (!this.lost && !this.#hang) this.gpu.queue.submit([]);
+  }
+
+  /** Remembers what is submitted, so that errors that come later can name it. */
+  running(program: Running): void {
+    if (this.#ran[0] === program) return;
+    this.#ran = [program, ...this.#ran.filter((p) => p !== program)].slice(0, REMEMBERED);
+  }
+
+  /** What ran when an error came about: of the last programs the one whose label it quotes. */
+  #culprit(message: string): string {
+    for (const { name, labels } of this.#ran) {
+      const label = [...labels].find((l) => message.includes(`"${l}"`));
+      if (label !== undefined) return `${name}, ${label}`;
+    }
+    return this.#ran[0]?.name ?? "work outside of any program";
+  }
+
+  /**
+   * Waits for an answer of the GPU to `submits` submits, as long as they and those waited for
+   * already may take. `during` names the work.
+   * @throws GpuHangError after the deadline, DeviceLostError, GpuError, or what `work` rejects with.
+   */
+  async answer<T>(work: Promise<T>, during: string, submits = 1): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    this.#awaited += submits;
+    const seconds = this.deadline * this.#awaited;
+    const late = new Promise<never>((_, reject) => {
+      // Timers hold 31 bits of milliseconds; beyond that is never.
+      if (1000 * seconds >= 2 ** 31) return;
+      timer = setTimeout(() => {
+        const hang = new GpuHangError(during, seconds);
+        this.#hang ??= hang;
+        // It may have been slow alone.
+        const over = (): void => {
+          this.#hang = null;
+        };
+        work.then(over, over);
+        reject(hang);
+      }, 1000 * seconds);
+    });
+    try {
+      const value = await Promise.race([work, late]);
+      this.check(during);
+      return value;
+    } catch (error) {
+      if (error instanceof GpuHangError) throw error;
+      await this.#loss();
+      this.check(during);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      this.#awaited -= submits;
+    }
+  }
+
+  /** Waits until a loss, if that is what made something fail, is known. */
+  async #loss(): Promise<void> {
+    if (this.lost) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const enough = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LOSS_MS);
+    });
+    await Promise.race([this.gpu.lost, enough]);
+    clearTimeout(timer);
   }
 
   /**
    * Looks at the lost flag and at uncaptured errors; runtimes report success on a lost device, so
-   * this follows every await. @throws DeviceLostError, GpuError.
+   * this follows every await. @throws DeviceLostError, GpuHangError, GpuError.
    */
   check(during: string): void {
     if (this.#lost !== null) throw new DeviceLostError(this.#lost, during);
+    if (this.#hang !== null) throw this.#hang;
     if (this.#error !== null) {
       const error = this.#error;
       this.#error = null;
@@ -156,11 +251,11 @@ export class Device {
     return value.value;
   }
 
-  /** Drops pipelines and listeners; destroys the GPUDevice only if it was made here. */
+  /** Drops pipelines and listeners; destroys the GPUDevice if it was made here and does not hang. */
   dispose(): void {
     this.gpu.removeEventListener("uncapturederror", this.#onError);
     this.pipelines.clear();
-    if (this.owned && this.#lost === null) this.gpu.destroy();
+    if (this.owned && this.#lost === null && !this.#hang) this.gpu.destroy();
   }
 }
 
@@ -257,15 +352,15 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Device
 }
 
 /** The options that a device made elsewhere takes as well. */
-export type UseDeviceOptions = Pick<DeviceOptions, "debug" | "maxBytes" | "variants">;
+export type UseDeviceOptions = Pick<DeviceOptions, "debug" | "maxBytes" | "variants" | "deadline">;
 
 function opened(
   gpu: GPUDevice,
   adapter: AdapterDescription,
   owned: boolean,
-  { debug = false, maxBytes, variants }: UseDeviceOptions,
+  { debug = false, maxBytes, variants, deadline }: UseDeviceOptions,
 ): Device {
-  return new Device(gpu, adapter, owned, debug, maxBytes, variants);
+  return new Device(gpu, adapter, owned, debug, maxBytes, variants, deadline);
 }
 
 /** Works on a GPUDevice that somebody else made; it is never destroyed here. */

@@ -35,6 +35,23 @@ export class GpuError extends Error {
   }
 }
 
+/**
+ * The GPU has not answered within the deadline: a kernel hangs, or the adapter is far slower than
+ * planned. The device is left alone, since destroying one that hangs can block for good.
+ */
+export class GpuHangError extends Error {
+  override readonly name = "GpuHangError";
+  constructor(
+    readonly during: string,
+    readonly seconds: number,
+  ) {
+    super(
+      `hyperloom: the GPU has not answered for ${seconds} s during ${during}; end this process or page, ` +
+        "or raise the deadline of requestDevice() if the work may take so long",
+    );
+  }
+}
+
 /** A plan that this device cannot hold; raised before anything is allocated. */
 export class LimitError extends Error {
   override readonly name = "LimitError";

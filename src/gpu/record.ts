@@ -62,7 +62,7 @@ export async function profile(device: Device, recorded: readonly Recorded[]): Pr
       const encoder = device.gpu.createCommandEncoder();
       encode(encoder, recorded, i, i + 1);
       device.gpu.queue.submit([encoder.finish()]);
-      await device.gpu.queue.onSubmittedWorkDone();
+      await device.answer(device.gpu.queue.onSubmittedWorkDone(), "profile");
       times.push(performance.now() - start);
     }
   }
@@ -105,7 +105,7 @@ async function timestamps(
     encoder.resolveQuerySet(querySet, 0, count, resolve, 0);
     encoder.copyBufferToBuffer(resolve, 0, staging, 0, 8 * count);
     device.gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(MAP_READ);
+    await device.answer(staging.mapAsync(MAP_READ), "profile");
     const ns = new BigInt64Array(staging.getMappedRange());
     return Array.from({ length: to - from }, (_, i) => {
       const begin = ns[2 * i] ?? 0n;

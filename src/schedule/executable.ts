@@ -1,5 +1,5 @@
 import { BufferUsage, type BufferRange, MAP_READ, padded } from "../gpu/buffers";
-import type { Device } from "../gpu/device";
+import type { Device, Running } from "../gpu/device";
 import { DisposedError } from "../gpu/errors";
 import type { Pipeline } from "../gpu/pipelines";
 import { encode, type Profile, profile, type Recorded } from "../gpu/record";
@@ -13,6 +13,8 @@ import { hostArray, Variables } from "./variables";
 
 /** A computation as graph: what comes in, what goes out, what it leaves behind. */
 export interface Program {
+  /** For errors; default "program". */
+  readonly name?: string;
   /** Given by name at every run. */
   readonly inputs: Readonly<Record<string, Tensor>>;
   /** Read back after every run. */
@@ -106,6 +108,10 @@ export async function compile(
   }
 }
 
+function disposedDuringRun(): DisposedError {
+  return new DisposedError("hyperloom: this executable was disposed during a run");
+}
+
 /** A planned step on a device, replayed by `run`. Made by `compile`. */
 export class Executable {
   readonly #ownsVariables: boolean;
@@ -116,6 +122,8 @@ export class Executable {
   readonly #results: readonly Copy[];
   readonly #staging: Staging[] = [];
   readonly #createdAtCompile: number;
+  /** What errors of the device call it. */
+  readonly #running: Running;
   #runs = 0;
   #next = 0;
   #queue: Promise<unknown> = Promise.resolve();
@@ -144,6 +152,8 @@ export class Executable {
       throw error;
     }
     this.#createdAtCompile = device.counts.created;
+    const labels = this.#recorded.flatMap(({ label, kernel }) => [label, kernel]);
+    this.#running = { name: program.name ?? "program", labels: new Set(labels) };
   }
 
   get stats(): ExecutableStats {
@@ -164,7 +174,7 @@ export class Executable {
    * in the order of the calls. The arrays given are read when the run is submitted, so leave them
    * alone until it resolves.
    * @throws ShapeError for missing, unknown or wrongly sized inputs, before any GPU work;
-   * DeviceLostError, GpuError.
+   * DeviceLostError, GpuHangError, GpuError.
    */
   run(inputs: Readonly<Record<string, HostArray>> = {}): Promise<Outputs> {
     try {
@@ -180,6 +190,7 @@ export class Executable {
   profile(inputs: Readonly<Record<string, HostArray>> = {}): Promise<Profile[]> {
     return this.#inTurn(async () => {
       this.#checkInputs(inputs);
+      this.device.running(this.#running);
       this.#upload(inputs);
       const times = await profile(this.device, this.#recorded);
       this.#finish();
@@ -306,17 +317,17 @@ export class Executable {
       this.#next = (this.#next + 1) % this.#staging.length;
       await staging.pending;
     }
-    if (this.#disposed)
-      throw new DisposedError("hyperloom: this executable was disposed during a run");
+    if (this.#disposed) throw disposedDuringRun();
     this.device.check("run");
+    this.device.running(this.#running);
     this.#upload(inputs);
     if (this.device.debug) await this.#runScoped(staging?.buffer);
     else this.#submit(staging?.buffer);
     if (!staging) {
       const done = this.device.gpu.queue.onSubmittedWorkDone();
+      const arrived = this.device.answer(done, this.#running.name, this.plan.cuts.length);
       return async () => {
-        await done;
-        this.device.check("run");
+        await arrived;
         return {};
       };
     }
@@ -352,20 +363,22 @@ export class Executable {
   }
 
   async #collect(staging: GPUBuffer): Promise<Outputs> {
+    const mapped = staging.mapAsync(MAP_READ);
     try {
-      await staging.mapAsync(MAP_READ);
+      await this.device.answer(mapped, this.#running.name, this.plan.cuts.length);
     } catch (error) {
-      this.device.check("run");
+      // Late is not never: the buffer's next user needs it unmapped.
+      mapped.then(() => staging.unmap()).catch(() => undefined);
+      if (this.#disposed && !this.device.lost) throw disposedDuringRun();
       throw error;
     }
-    const mapped = staging.getMappedRange();
+    const range = staging.getMappedRange();
     const results: Record<string, HostArray> = {};
     for (const [k, [name, { dtype }]] of Object.entries(this.program.outputs).entries()) {
       const { from, toOffset } = this.#results[k] as Copy;
-      results[name] = hostArray(dtype, mapped.slice(toOffset, toOffset + from.size));
+      results[name] = hostArray(dtype, range.slice(toOffset, toOffset + from.size));
     }
     staging.unmap();
-    this.device.check("run");
     return results;
   }
 }

@@ -124,21 +124,6 @@ export async function evaluate(
   return { loss: loss / done, error: (done - correct) / done, samples: done };
 }
 
-// Reads on a lost device fail before the device says that it is lost.
-const LOSS_MS = 500;
-
-/** The loss of the device where that is what is behind an error, else the error. */
-async function lossBehind(device: Device, error: unknown): Promise<unknown> {
-  if (!(error instanceof DOMException)) return error;
-  await Promise.race([device.gpu.lost, new Promise((resolve) => setTimeout(resolve, LOSS_MS))]);
-  try {
-    device.check("training");
-    return error;
-  } catch (loss) {
-    return loss;
-  }
-}
-
 /** Promises under way, at most IN_FLIGHT of them, in order. */
 class Flight {
   #pending: Promise<void>[] = [];
@@ -241,8 +226,7 @@ class Run {
         this.#emit({ event: "stopped", step: this.#done, reason: "interrupted" });
       }
       return { completed: tested !== null, step: this.#done, metrics, weights };
-    } catch (thrown) {
-      const error = await lossBehind(this.options.device, thrown);
+    } catch (error) {
       this.#emit({ event: "stopped", step: this.#done, reason: (error as Error).message });
       throw error;
     }

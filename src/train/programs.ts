@@ -112,6 +112,7 @@ export function trainStep<P, S>(
   for (const [k, variable] of variables.entries())
     updates.set(variable, updated.moments[k] as Tensor);
   return {
+    name: `training step of ${model.name}`,
     inputs: { x: made.x, ...targets },
     outputs: { loss: total, ...value.metrics, ...(updated.norm && { norm: updated.norm }) },
     updates,
@@ -126,13 +127,18 @@ export function trainStep<P, S>(
 export function evaluation<P, S>(model: Model<P, S>, loss: Loss, options: BatchOptions): Program {
   const made = forward(model, slabsOf(model), options, { train: false, key: null });
   const { targets, value } = applyLoss(loss, made.outputs);
-  return { inputs: { x: made.x, ...targets }, outputs: { loss: value.loss, ...value.metrics } };
+  return {
+    name: `evaluation of ${model.name}`,
+    inputs: { x: made.x, ...targets },
+    outputs: { loss: value.loss, ...value.metrics },
+  };
 }
 
 /** The module's outputs for a batch `x`, in evaluation mode, under the name `y`. */
 export function prediction<P, S>(model: Model<P, S>, options: BatchOptions): Program {
   const made = forward(model, slabsOf(model), options, { train: false, key: null });
-  return { inputs: { x: made.x }, outputs: { y: made.outputs } };
+  const name = `prediction of ${model.name}`;
+  return { name, inputs: { x: made.x }, outputs: { y: made.outputs } };
 }
 
 function applyLoss(loss: Loss, outputs: Tensor) {
