@@ -195,7 +195,11 @@ class Run {
   readonly #finished: number[] = [];
   #snapshotAt = performance.now();
   #bestError: number;
-  #validationError = Number.NaN;
+  #validationError: number;
+  /** The last step that was validated. */
+  #validated: number;
+  /** Whether the test is done, with which a run ends. */
+  #tested = false;
   /** Steps whose results have come. */
   #done: number;
 
@@ -208,8 +212,10 @@ class Run {
     readonly metadata: Omit<CheckpointMetadata, "progress">,
   ) {
     this.#emit = options.onEvent ?? (() => {});
-    const best = options.resume?.progress.bestError;
-    this.#bestError = typeof best === "number" ? best : Number.POSITIVE_INFINITY;
+    const { bestError, validationError, validated } = options.resume?.progress ?? {};
+    this.#bestError = typeof bestError === "number" ? bestError : Number.POSITIVE_INFINITY;
+    this.#validationError = typeof validationError === "number" ? validationError : Number.NaN;
+    this.#validated = typeof validated === "number" ? validated : -1;
     this.#done = variables.step;
   }
 
@@ -218,6 +224,10 @@ class Run {
     try {
       const completed = await this.#steps();
       const tested = completed ? await this.#evaluate("test") : null;
+      if (tested) {
+        this.#tested = true;
+        await this.#snapshot("last");
+      }
       const weights = await plainWeights(this.model, this.variables);
       const metrics = this.#metrics(tested);
       if (tested) {
@@ -258,13 +268,17 @@ class Run {
     });
   }
 
-  /** Takes the steps; false where the signal ended them. */
+  /** Takes the steps that are left; false where the signal ended them. */
   async #steps(): Promise<boolean> {
     const { settings, data, signal, snapshots = { steps: 500, seconds: 60 } } = this.options;
     const { batch, seed, steps } = settings;
     const augment = augmentation(settings);
     const source = batchSource(data.train, { batch, seed, shuffle: true, augment });
     const flight = new Flight();
+    const validates = (t: number): boolean => t > 0 && (t % source.perEpoch === 0 || t === steps);
+    // The run that this one goes on from may have ended in its validation.
+    const { step } = this.variables;
+    if (validates(step) && this.#validated !== step) await this.#validate();
     for (let t = this.variables.step + 1; t <= steps; t++) {
       if (signal?.aborted) break;
       const { images: x, labels, weight, size, epoch } = source.at(t - 1);
@@ -274,17 +288,10 @@ class Run {
           this.#report(t, epoch, loss, (outputs.correct?.[0] ?? 0) / size);
         }),
       );
-      const last = t === steps;
       const due = performance.now() - this.#snapshotAt > 1000 * snapshots.seconds;
-      if (t % source.perEpoch === 0 || last) {
+      if (validates(t)) {
         await flight.land();
-        const validated = await this.#evaluate("validation");
-        if (validated) this.#validationError = validated.error;
-        if (validated && validated.error < this.#bestError) {
-          this.#bestError = validated.error;
-          await this.#snapshot("best");
-        }
-        await this.#snapshot("last");
+        await this.#validate();
       } else if (t % snapshots.steps === 0 || due) {
         await flight.land();
         await this.#snapshot("last");
@@ -293,6 +300,21 @@ class Run {
     await flight.land();
     if (this.#done < steps) await this.#snapshot("last");
     return !signal?.aborted;
+  }
+
+  /** Validates and keeps the weights; an interrupted validation is made up for when resumed. */
+  async #validate(): Promise<void> {
+    const { step } = this.variables;
+    const validated = await this.#evaluate("validation");
+    if (validated) {
+      this.#validated = step;
+      this.#validationError = validated.error;
+    }
+    if (validated && validated.error < this.#bestError) {
+      this.#bestError = validated.error;
+      await this.#snapshot("best");
+    }
+    await this.#snapshot("last");
   }
 
   #report(step: number, epoch: number, loss: number, accuracy: number): void {
@@ -333,9 +355,14 @@ class Run {
     // The update of a step shows in the loss of the next one, which may never come.
     const broken = all.find((_, k) => (values[k] as Float32Array).some((v) => !Number.isFinite(v)));
     if (broken) throw new NonFiniteLossError(step + 1, Number.NaN);
-    const progress: JsonObject = Number.isFinite(this.#bestError)
-      ? { bestError: this.#bestError }
-      : {};
+    const progress: JsonObject = {
+      ...(Number.isFinite(this.#bestError) && { bestError: this.#bestError }),
+      ...(this.#validated >= 0 && {
+        validated: this.#validated,
+        validationError: this.#validationError,
+      }),
+      ...(this.#tested && { tested: true }),
+    };
     const bytes = writeCheckpoint(all, values, { ...this.metadata, progress, seed, step });
     await this.options.onSnapshot?.(kind, bytes);
     this.#snapshotAt = performance.now();

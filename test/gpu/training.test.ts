@@ -116,7 +116,8 @@ describe("a run", () => {
   test("goes on from any step as if it had never stopped, bit for bit", async () => {
     const whole = await run({ snapshots: { steps: 1, seconds: 1000 } });
     const lasts = whole.snapshots.filter(({ kind }) => kind === "last");
-    expect(lasts.length).toBe(10);
+    // Each step, and once more when the test is done.
+    expect(lasts.length).toBe(11);
     for (const k of [1, 4, 7, 9]) {
       const resume = readCheckpoint(lasts[k - 1]?.bytes as Uint8Array, "snapshot");
       expect(resume.step).toBe(k);
@@ -140,6 +141,34 @@ describe("a run", () => {
     expect(losses(ended)).toEqual(losses(whole).slice(0, step));
     const rest = await run({ resume: readCheckpoint(ended.last, "snapshot") });
     expect(state(rest.last)).toEqual(state(whole.last));
+  });
+
+  test("ended in a validation or in the test, makes up for it when resumed", async () => {
+    // Several batches of evaluation, so that there is something to end.
+    const data = digitsSplit({ train: 52, validation: 450, test: 450 });
+    const large = await run({ data });
+    for (const [split, step] of [
+      ["validation", 7],
+      ["validation", 10],
+      ["test", 10],
+    ] as const) {
+      const abort = new AbortController();
+      let steps = 0;
+      const ended = await run({ data, signal: abort.signal }, (event) => {
+        if (event.event === "step") steps = event.step;
+        if (event.event === "evaluating" && event.split === split && steps === step) abort.abort();
+      });
+      expect(ended.events.at(-1)).toEqual({ event: "stopped", step, reason: "interrupted" });
+      const resume = readCheckpoint(ended.last, "snapshot");
+      expect(resume.step).toBe(step);
+      const rest = await run({ data, resume });
+      expect(rest.error).toBeUndefined();
+      const evaluations = (ran: Ran) => ran.events.filter((e) => e.event === "eval");
+      expect([...evaluations(ended), ...evaluations(rest)]).toEqual(evaluations(large));
+      expect(rest.last).toEqual(large.last);
+      const done = (ran: Ran) => ran.events.find((e) => e.event === "done")?.metrics;
+      expect(done(rest)).toEqual(done(large));
+    }
   });
 
   test("stops at a loss that is no number, naming the step, and keeps what was good", async () => {
