@@ -21,7 +21,7 @@ import {
 import { networkOf } from "./network";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { bytes, count, Output, percent } from "./output";
-import { writeWhole } from "./run-folder";
+import { writeResult } from "./run-folder";
 import { generatedCounts, generatedLine } from "./summary";
 
 interface InfoOptions extends GlobalOptions {
@@ -141,7 +141,7 @@ async function info(name: ModelName, options: InfoOptions): Promise<void> {
     const { networkSvg } = await import("./network-svg");
     const line = generatedLine(model);
     const caption = `${name}: ${count(total)} parameters${line ? `; ${line}` : ""}`;
-    await writeWhole(options.graph, networkSvg(network, caption));
+    await writeResult(options.graph, networkSvg(network, caption));
     output.say(`${"drawn".padEnd(18)} ${options.graph}`);
   }
   const event = {

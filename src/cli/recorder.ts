@@ -8,7 +8,7 @@ import type { CheckpointFile } from "./checkpoint-file";
 import type { JobEvent, WarningEvent } from "./job";
 import { count, type Output } from "./output";
 import { Progress } from "./progress";
-import { writeWhole } from "./run-folder";
+import { writeResult } from "./run-folder";
 
 /** Checkpoints in a run's folder, by what a job calls them. */
 export const runFiles: Readonly<Record<string, string>> = {
@@ -22,6 +22,9 @@ export class Recorder {
   readonly #log: string;
   #steps: StepEvent[] = [];
   #evaluations: EvalEvent[] = [];
+  // Warnings wait for the start: a run that is refused says that alone.
+  readonly #early: WarningEvent[] = [];
+  #begun = false;
   #classes = 10;
   #data = "mnist";
 
@@ -51,11 +54,15 @@ export class Recorder {
   /** Takes in one event. */
   on(event: JobEvent): void {
     if (event.event === "warning") {
-      this.output.warn((event as WarningEvent).message);
-      this.output.event(event);
+      if (this.#begun) this.#warn(event as WarningEvent);
+      else this.#early.push(event as WarningEvent);
       return;
     }
     const run = event as RunEvent;
+    if (run.event === "start") {
+      this.#begun = true;
+      for (const warning of this.#early) this.#warn(warning);
+    }
     if (run.event === "start") {
       const said = { ...run, out: this.folder };
       const lines = this.describe(run);
@@ -71,6 +78,11 @@ export class Recorder {
     this.#progress.on(run);
   }
 
+  #warn(event: WarningEvent): void {
+    this.output.warn(event.message);
+    this.output.event(event);
+  }
+
   /** Makes room for words. */
   pause(): void {
     this.#progress.pause();
@@ -81,14 +93,14 @@ export class Recorder {
     if (this.#steps.length > 0) {
       const title = `${name} on ${this.#data}`;
       const curve = await lossCurve(title, this.#steps, this.#evaluations);
-      await writeWhole(join(this.folder, "loss.svg"), curve);
+      await writeResult(join(this.folder, "loss.svg"), curve);
     }
     if (!weights) return;
     const { tensors } = readSafetensors(weights, "weights");
     const kernels = [...tensors]
       .filter(([path]) => path.endsWith("kernel"))
       .map(([, tensor]) => tensor);
-    await writeWhole(join(this.folder, "kernels.png"), await kernelPicture(kernels));
+    await writeResult(join(this.folder, "kernels.png"), await kernelPicture(kernels));
   }
 
   #keep(event: RunEvent): void {

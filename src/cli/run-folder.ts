@@ -1,6 +1,6 @@
-import { accessSync, constants, mkdirSync, readdirSync, rmdirSync, statSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { writeWhole } from "../data/write-whole";
 import { UsageError } from "./errors";
 
 /**
@@ -28,15 +28,24 @@ export function makeRunFolder(given: string | undefined, name: string): string {
   const folder = given ?? "runs";
   if (!statSync(folder).isDirectory())
     throw new UsageError(`--out ${folder} is a file, not a folder`);
-  try {
-    accessSync(folder, constants.W_OK);
-  } catch (error) {
-    throw unwritable(folder, error);
+  if (given && readdirSync(folder).length === 0) {
+    expectWritable(folder);
+    return folder;
   }
-  if (given && readdirSync(folder).length === 0) return folder;
   throw new UsageError(
     `the output folder ${folder} is not empty; nothing is ever overwritten, give another one`,
   );
+}
+
+/** Tries it out: what modes and mounts allow is not to be had otherwise. @throws UsageError. */
+function expectWritable(folder: string): void {
+  const probe = join(folder, `.${process.pid}.tmp`);
+  try {
+    closeSync(openSync(probe, "wx"));
+    rmSync(probe);
+  } catch (error) {
+    throw unwritable(folder, error);
+  }
 }
 
 function unwritable(folder: string, error: unknown): UsageError {
@@ -54,20 +63,11 @@ export function removeIfEmpty(folder: string): void {
   }
 }
 
-/** Writes a file under a temporary name, syncs it and renames it: it is whole or not there at all. */
-export async function writeWhole(path: string, bytes: Uint8Array | string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const file = await open(temporary, "w").catch((error: unknown) => {
-    throw unwritable(dirname(path), error);
-  });
+/** Writes a whole file or none. @throws UsageError where the folder does not take it. */
+export async function writeResult(path: string, bytes: Uint8Array | string): Promise<void> {
   try {
-    await file.writeFile(bytes);
-    await file.sync();
-    await file.close();
-    await rename(temporary, path);
+    await writeWhole(path, bytes);
   } catch (error) {
-    await file.close().catch(() => undefined);
-    await rm(temporary, { force: true });
-    throw error;
+    throw unwritable(dirname(path), error);
   }
 }

@@ -20,7 +20,7 @@ import { imageFiles } from "./job";
 import { type GlobalOptions, positiveInteger, positiveNumber } from "./options";
 import { count, Output, percent } from "./output";
 import { Recorder, runFiles } from "./recorder";
-import { makeRunFolder, removeIfEmpty, writeWhole } from "./run-folder";
+import { makeRunFolder, removeIfEmpty, writeResult } from "./run-folder";
 import { runJob } from "./runtimes";
 import { describeStart } from "./summary";
 import type { TrainOutcome } from "./training-jobs";
@@ -103,7 +103,7 @@ async function trainMnist(options: TrainOptions): Promise<number> {
         signal: interruption(output, recorder),
         onEvent: (event) => recorder.on(event),
         onFile: async (file, bytes) => {
-          if (runFiles[file]) await writeWhole(join(folder, runFiles[file]), bytes);
+          if (runFiles[file]) await writeResult(join(folder, runFiles[file]), bytes);
           else weights = bytes;
         },
       },
@@ -146,11 +146,12 @@ function resumable(
   return settings;
 }
 
-function checkLength({ steps }: TrainSettings, resume: CheckpointFile | null): void {
-  const step = resume?.checkpoint.step ?? 0;
-  if (step < steps) return;
+/** @throws UsageError where nothing is left to do, not even the test. */
+function checkLength({ steps }: TrainSettings, { path, checkpoint }: CheckpointFile): void {
+  const { step, progress } = checkpoint;
+  if (step < steps || (step === steps && progress.tested !== true)) return;
   throw new UsageError(
-    `${resume?.path} is at step ${step} of ${steps} already; give --steps or --epochs for more`,
+    `${path} is at step ${step} of ${steps} already; give --steps or --epochs for more`,
   );
 }
 

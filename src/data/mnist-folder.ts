@@ -5,13 +5,14 @@
  * cache; the embedded digits, saying so.
  */
 
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { homedir, platform } from "node:os";
 import { join } from "node:path";
 import type { DownloadOptions } from "./download";
 import { DataFileError } from "./errors";
 import { digitsSplit, type ImageSplit, mnistSplit } from "./images";
 import { fetchMnist, type MnistFiles, type MnistName, mnistNames, readMnist } from "./mnist";
+import { writeWhole } from "./write-whole";
 
 /** A download without a new byte for this long is given up. */
 const STALL_MS = 20000;
@@ -84,23 +85,6 @@ async function readFolder(given: string): Promise<LoadedImages | undefined> {
   const files = Object.fromEntries(await Promise.all(mnistNames.map(read))) as MnistFiles;
   const source = `MNIST from ${folder}`;
   return { ...mnistSplit(await readMnist(files, source, path)), source, note: undefined };
-}
-
-/** Writes a file under a temporary name, syncs it and renames it: whole or not there at all. */
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  await rm(temporary, { force: true });
-  const file = await open(temporary, "wx", 0o600);
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-    await file.close();
-    await rename(temporary, path);
-  } catch (error) {
-    await file.close().catch(() => undefined);
-    await rm(temporary, { force: true });
-    throw error;
-  }
 }
 
 /** Runs the download, aborted once no byte has come for `stallMs`. */

@@ -15,7 +15,6 @@ import {
   type Tensor,
 } from "../graph/node";
 import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
-import { add, div, maximum, minimum } from "./elementwise";
 
 /**
  * Optimiser steps over slabs: flat f32 tensors in which every parameter has its range and what lies
@@ -296,12 +295,4 @@ export function clipByGlobalNorm(
 ): { readonly norm: Tensor; readonly scale: Tensor } {
   const [norm, scale] = apply(globalNormOp, { clip: c, rule }, g);
   return { norm: norm as Tensor, scale: scale as Tensor };
-}
-
-/**
- * The factor that clips a gradient of global norm `norm` [] to c, by `rule` as in
- * `clipByGlobalNorm`, which gives both without the extra dispatch that this one costs.
- */
-export function clipScale(norm: Tensor, c: number, rule: ClipRule = "pytorch"): Tensor {
-  return rule === "pytorch" ? minimum(div(c, add(norm, 1e-6)), 1) : div(c, maximum(norm, c));
 }

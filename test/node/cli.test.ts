@@ -31,11 +31,11 @@ function idx(sizes: readonly number[], bytes: Uint8Array): Uint8Array {
 }
 
 /** A folder with a data set of MNIST's form, small enough for a software adapter. */
-function writeData(folder: string): string {
+function writeData(folder: string, tests = 40): string {
   mkdirSync(folder);
   for (const [name, count, from] of [
     ["train", 120, 0],
-    ["t10k", 40, 1000],
+    ["t10k", tests, 1000],
   ] as const) {
     const { images, labels } = generateDigits({ count, seed: 0, from });
     writeFileSync(join(folder, `${name}-images-idx3-ubyte`), idx([count, 28, 28], images));
@@ -251,6 +251,39 @@ test("Ctrl-C ends the run with a checkpoint that can be resumed", async () => {
   expect(resumed.status).toBe(0);
 });
 
+test("a run ended in its test is finished by --resume, and only once", async () => {
+  // Enough test images to be in the midst of them.
+  const folder = writeData(join(box, "much to test"), 6000);
+  const train = ["train", "mnist", "--data", folder];
+  const args = [cli, ...train, "--steps", "2", "--batch", "4", "--out", "untested"];
+  const child = spawn(process.execPath, args, { cwd: box, env: environment() });
+  const log = join(box, "untested/log.jsonl");
+  const asked = setInterval(() => {
+    if (!existsSync(log) || !readFileSync(log, "utf8").includes('"split":"validation"')) return;
+    clearInterval(asked);
+    child.kill("SIGINT");
+  }, 20);
+  const status = await new Promise((resolve) => child.on("close", resolve));
+  expect(status).toBe(130);
+  expect(checkpointOf("untested").step).toBe(2);
+  expect(readFileSync(log, "utf8")).not.toContain('"split":"test"');
+
+  const finished = hyperloom(...train, "--resume", "untested", "--out", "tested", "--json", "-");
+  expect(finished.status).toBe(0);
+  const events = eventsOf(finished.stdout);
+  expect(events.filter(({ event }) => event === "step")).toEqual([]);
+  expect(doneOf(events).metrics).toMatchObject({ steps: 2, test_samples: 6000 });
+  expect(doneOf(events).metrics.validation_error).toBeGreaterThanOrEqual(0);
+  const [a, b] = [checkpointOf("untested"), checkpointOf("tested")];
+  expect(Object.fromEntries(b.tensors)).toEqual(Object.fromEntries(a.tensors));
+  const log2 = readFileSync(join(box, "tested/log.jsonl"), "utf8");
+  expect(eventsOf(log2).filter(({ event }) => event === "eval").length).toBe(2);
+
+  const again = hyperloom(...train, "--resume", "tested", "--out", "again");
+  expect(again.status).toBe(2);
+  expect(again.stderr).toMatch(/^hyperloom: .*step 2 of 2 already.*\n$/);
+});
+
 describe("bad input ends with status 2 and one line", () => {
   const damage: Readonly<Record<string, readonly [file: string, change: (file: string) => void]>> =
     {
@@ -302,10 +335,28 @@ describe("bad input ends with status 2 and one line", () => {
       [[...train, "--out", "file"], /file/],
       [[...train, "--out", "file/folder"], /file/],
       [[...train, "--out", "/proc/folder"], /proc/],
+      // A folder that is there and empty, and takes no file from anybody.
+      [[...train, "--out", "/proc/tty/ldisc"], /ldisc cannot be written to/],
+      // More than any device's buffers hold, known before anything is allocated.
+      [
+        [...train, "--batch", "1000000", "--out", "refused"],
+        /(maxStorageBufferBindingSize|maxBufferSize|maxBytes).* is \d+, \d+ needed; /,
+      ],
       [[...train, "--json", "nowhere/x.jsonl", "--out", "refused"], /nowhere/],
       [["eval", "nothing"], /nothing/],
     ];
     for (const [args, reason] of cases) expectRefused(args, reason);
+  });
+
+  test("--json says nothing, and keeps what the file held", () => {
+    const refused = ["train", "mnist", "--data", "nowhere", "--out", "refused"];
+    expectRefused([...refused, "--json", "-"], /nowhere/);
+    writeFileSync(join(box, "kept.jsonl"), '{"event":"before"}\n');
+    expectRefused([...refused, "--json", "kept.jsonl"], /nowhere/);
+    expect(readFileSync(join(box, "kept.jsonl"), "utf8")).toBe('{"event":"before"}\n');
+    const late = ["train", "mnist", "--data", data, "--batch", "1000000", "--out", "refused"];
+    expectRefused([...late, "--json", "kept.jsonl"], /needed/);
+    expect(readFileSync(join(box, "kept.jsonl"), "utf8")).toBe('{"event":"before"}\n');
   });
 
   test("no adapter", () => {
