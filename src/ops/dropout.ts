@@ -76,7 +76,6 @@ export const dropoutMaskOp: Op<DropoutAttrs & { readonly shape: Shape }> = {
         trips: 11,
         grid: linearGrid((rows * Math.ceil(elements / 4)) / WORKGROUP),
         flops: rows * elements * 50,
-        trips: 11,
       }),
     ];
   },
