@@ -44,8 +44,12 @@ export function overSequence(
   return { outputs: made.outputs[0] as Tensor, state: rebuild(tree, isTensor, made.states) };
 }
 
-const isTensor = (x: Tree<Tensor>): x is Tensor => Array.isArray((x as { shape?: unknown }).shape);
-const tensorsOf = (tree: Tree<Tensor>): Tensor[] =>
+/** Tells a tensor from a branch of tensors. */
+export const isTensor = (x: Tree<Tensor>): x is Tensor =>
+  Array.isArray((x as { shape?: unknown }).shape);
+
+/** The tensors of a tree, in the order of its leaves. */
+export const tensorsOf = (tree: Tree<Tensor>): Tensor[] =>
   leaves(tree, isTensor).map(({ value }) => value);
 
 /** The keys of T time steps, [T, 4]: the given one, its last word counted on. */

@@ -1,8 +1,8 @@
 import type { Tensor } from "../graph/node";
 import { size } from "../graph/shape";
-import { leaves, rebuild, type Tree } from "../graph/tree";
+import { rebuild, type Tree } from "../graph/tree";
 import { isSpec, specs, type StateSpec, type Values, type ParamSpec } from "../nn/module";
-import { keysOfSteps, type Recurrent } from "../nn/sequence";
+import { keysOfSteps, type Recurrent, tensorsOf } from "../nn/sequence";
 import { bindSlab, slabsOf } from "../nn/slabs";
 import { div, maximum, mul } from "../ops/elementwise";
 import { sum } from "../ops/reduce";
@@ -90,8 +90,7 @@ function overTime(
         target as Tensor,
         counted as Tensor,
       );
-      const next = leaves(applied.state as Tree<Tensor>, isTensor).map(({ value }) => value);
-      return { states: next, outputs: [loss, correct] };
+      return { states: tensorsOf(applied.state as Tree<Tensor>), outputs: [loss, correct] };
     },
     variables.map((variable) => mul(read(variable), keep)),
     [x, labels, weight, ...keys],
@@ -107,8 +106,6 @@ function overTime(
     states: new Map(variables.map((variable, k) => [variable, states[k] as Tensor])),
   };
 }
-
-const isTensor = (x: Tree<Tensor>): x is Tensor => Array.isArray((x as { shape?: unknown }).shape);
 
 /**
  * One training step on a window of T symbols of B sequences, backpropagation ending at its start

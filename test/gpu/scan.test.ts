@@ -14,6 +14,7 @@ import { compile } from "../../src/schedule/executable";
 import { gradient } from "../../src/schedule/gradient";
 import { scan, type ScanOptions, type Step } from "../../src/schedule/scan";
 import { deviceAs, expectClose, testDevice } from "./check-case";
+import { unrolled } from "./unrolled";
 
 type Cell = (
   w: readonly Tensor[],
@@ -133,32 +134,6 @@ function program(c: CellCase, T: number, s: Sizes, loop: typeof scan, options: S
   for (const [k, d] of gradient(loss, wrt).entries()) outputs[`d${k}`] = d;
   return { program: { inputs, outputs }, host };
 }
-
-/** The same loop written out in the graph. */
-const unrolled: typeof scan = (step, states, xs, { reverse = false } = {}) => {
-  const T = xs[0]?.shape[0] as number;
-  const outputs: Tensor[][] = [];
-  let now = states;
-  for (let i = 0; i < T; i++) {
-    const t = reverse ? T - 1 - i : i;
-    const at = xs.map((x) =>
-      reshape(
-        slice(x, [t, ...x.shape.slice(1).map(() => 0)], [t + 1, ...x.shape.slice(1)]),
-        x.shape.slice(1),
-      ),
-    );
-    const made = step(now, at);
-    now = made.states;
-    outputs[t] = [...made.outputs];
-  }
-  const stacked = (outputs[0] as Tensor[]).map((_, k) =>
-    concat(
-      outputs.map((y) => reshape(y[k] as Tensor, [1, ...(y[k] as Tensor).shape])),
-      0,
-    ),
-  );
-  return { states: now, outputs: stacked };
-};
 
 async function compare(c: CellCase, T: number, s: Sizes, options: ScanOptions, tolerance = 2e-6) {
   for (const adapter of ["software", "gpu"] as const) {
