@@ -77,6 +77,7 @@ export * from "./ops/layer-norm";
 export * from "./ops/layout";
 export * from "./ops/lstm-cell";
 export * from "./ops/matmul";
+export * from "./ops/mixture-density";
 export * from "./ops/pool";
 export * from "./ops/reduce";
 export * from "./ops/softmax-cross-entropy";

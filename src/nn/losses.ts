@@ -1,6 +1,7 @@
 import type { Tensor } from "../graph/node";
 import type { TensorType } from "../graph/shape";
-import { add, mul, square, sub } from "../ops/elementwise";
+import { add, div, mul, square, sub, where } from "../ops/elementwise";
+import { mixtureDensity } from "../ops/mixture-density";
 import { sum } from "../ops/reduce";
 import { meanSoftmaxCrossEntropy } from "../ops/softmax-cross-entropy";
 
@@ -45,6 +46,26 @@ export const meanSquaredError: Loss = {
   apply: (outputs, { target }) => {
     const count = outputs.shape.reduce((n, d) => n * d, 1);
     return { loss: mul(sum(square(sub(outputs, target as Tensor))), 1 / count), metrics: {} };
+  },
+};
+
+/**
+ * Mixture density loss (Graves 2013) of raw outputs [R, 6M + 1] against `points` [R, 3] (x1, x2, end
+ * of stroke) with `weight` [R], in nats: Σ w_r nll_r / Σ w_r, 0 where all weights are 0; see
+ * `mixtureDensity`. A row of weight 0 counts for nothing, whatever it holds.
+ */
+export const mixtureDensityLoss: Loss = {
+  name: "mixture-density",
+  targets: ({ shape }) => ({
+    points: { shape: [shape[0] ?? 1, 3], dtype: "f32" },
+    weight: { shape: [shape[0] ?? 1], dtype: "f32" },
+  }),
+  apply: (raw, targets) => {
+    const weight = targets.weight as Tensor;
+    const nll = mixtureDensity(raw, targets.points as Tensor);
+    const total = sum(weight);
+    const all = sum(where(weight, mul(nll, weight), 0));
+    return { loss: div(all, where(total, total, 1)), metrics: {} };
   },
 };
 

@@ -9,6 +9,7 @@ import { layerNormCases } from "./layer-norm";
 import { layoutCases } from "./layout";
 import { lstmCellCases } from "./lstm-cell";
 import { matmulCases } from "./matmul";
+import { mixtureDensityCases } from "./mixture-density";
 import { optimizerUpdateCases } from "./optimizer-updates";
 import { poolCases } from "./pool";
 import { reduceCases } from "./reduce";
@@ -26,6 +27,7 @@ export const allCases: readonly OpCase[] = [
   ...layoutCases,
   ...lstmCellCases,
   ...matmulCases,
+  ...mixtureDensityCases,
   ...optimizerUpdateCases,
   ...poolCases,
   ...reduceCases,

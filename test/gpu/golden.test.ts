@@ -30,7 +30,7 @@ const results = [
 
 async function report(
   tensors: readonly NamedSafeTensor[],
-  change: { kind?: string; hyper?: object; atol?: number } = {},
+  change: { kind?: string; hyper?: object; atol?: number; rows?: object[] } = {},
 ): Promise<CaseReport> {
   const described = tensors.map(({ name }) => [name, { atol: change.atol ?? 1e-3 }]);
   const sidecar = {
@@ -93,6 +93,40 @@ test("a golden case that cannot be computed says why", async () => {
   for (const failed of [await report(all, { kind: "lstm.labml" }), await report(given)]) {
     expect(failed.pass).toBe(false);
   }
+});
+
+test("a sidecar with rows judges each row by its own tolerance", async () => {
+  // Standard normals at their means: nll = log 4 pi, in the loss twice.
+  const nll = Math.log(4 * Math.PI);
+  const draw = [0.5, 0, 0, 0, 1, 1, 0];
+  const rows = (first: number, second: number) => [
+    { nll_atol: first, grad_atol: 1e-5 },
+    { nll_atol: second, grad_atol: 1e-5 },
+  ];
+  const tensors = [
+    f32("in.y", [2, 7], ...new Array<number>(14).fill(0)),
+    f32("in.target", [2, 3], 0, 0, 0, 0, 0, 0),
+    f32("out.nll", [2], nll, nll + 0.01),
+    f32("out.loss", [], 2 * nll),
+    f32("grad.in.y", [2, 7], ...draw, ...draw),
+  ];
+  const judged = async (first: number, second: number) =>
+    failures(
+      await report(tensors, {
+        kind: "mdn.extreme",
+        // Of the tensor as a whole; not looked at where rows have their own.
+        atol: 1e-4,
+        rows: rows(first, second),
+      }),
+    );
+  expect(await judged(1e-5, 0.02)).toEqual([]);
+  const [[name, error] = []] = await judged(0.02, 1e-3);
+  expect(name).toBe("out.nll");
+  expect(error).toBeCloseTo(10, 1);
+  const broken = report(tensors, { kind: "mdn.extreme", rows: [{ nll_atol: 1 }] });
+  await expect(broken).rejects.toThrow("it has 1 rows, not as many as out.nll");
+  const unnamed = report(tensors, { kind: "mdn.extreme", rows: [{ nll_atol: 1 }, {}] });
+  await expect(unnamed).rejects.toThrow('a row has no number "nll_atol"');
 });
 
 test("files that are no golden case are refused by name", async () => {

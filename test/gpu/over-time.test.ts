@@ -12,6 +12,7 @@ import { dropoutMaskOp, dropoutOp } from "../../src/ops/dropout";
 import { gatherOp, scatterAddOp } from "../../src/ops/gather";
 import { broadcastToOp, concatOp, padOp, slice, sliceOp, transposeOp } from "../../src/ops/layout";
 import { type MatmulAttrs, matmulOp, matmulPairOp } from "../../src/ops/matmul";
+import { mixtureDensityGradientOp, mixtureDensityOp } from "../../src/ops/mixture-density";
 import { maxOp, minOp, sumOp } from "../../src/ops/reduce";
 import {
   softmaxCrossEntropyGradientOp,
@@ -235,6 +236,14 @@ const cases: readonly TimeCase[] = [
     { mean: true, factor: 1 },
     [each(5, 7), indices(7, 5), of(5), each(5, 2), each()],
     { stacks: false },
+  ),
+  timeCase(mixtureDensityOp, null, [each(5, 13), each(5, 3)], EXP),
+  timeCase(mixtureDensityOp, null, [each(5, 13), of(5, 3)], EXP),
+  timeCase(
+    mixtureDensityGradientOp,
+    null,
+    [each(5, 13), each(5, 3), each(5, 2), each(5, 4), each(5)],
+    EXP,
   ),
   timeCase(dropoutMaskOp, { keep: 0.5, site: 3, shape: [3, 7] }, [words], MOVED),
   timeCase(dropoutMaskOp, { keep: 0.25, site: 3, shape: [8] }, [words], MOVED),

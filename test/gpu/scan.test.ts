@@ -89,6 +89,21 @@ const odd: CellCase = {
   },
 };
 
+/** The state as the second operand of its product. */
+const rightHand: CellCase = {
+  name: "states on the right",
+  states: ({ B, H }) => [[H, B]],
+  weights: ({ X, H }) => [
+    [H, X],
+    [H, H],
+  ],
+  cell: ([Wx, Wh], [h], x) => {
+    const input = matmul(Wx as Tensor, x, { transposeB: true });
+    const next = tanh(add(matmul(Wh as Tensor, h as Tensor), input));
+    return { states: [next], outputs: [next] };
+  },
+};
+
 /** Ops that leave the loop by rules of their own, and one whose gradients are two outputs. */
 const layers: CellCase = {
   name: "dense layers",
@@ -161,7 +176,7 @@ const aligned: Sizes = { B: 4, X: 16, H: 16 };
 const uneven: Sizes = { B: 3, X: 5, H: 7 };
 
 describe("scan is the loop written out, forward and backward", () => {
-  for (const c of [rnn, lstm, odd, layers]) {
+  for (const c of [rnn, lstm, odd, rightHand, layers]) {
     for (const [name, s] of Object.entries({ aligned, uneven })) {
       test(`${c.name}, ${name} sizes`, () => compare(c, 5, s, {}));
       test(`${c.name}, ${name} sizes, backwards in time`, () =>

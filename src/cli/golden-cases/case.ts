@@ -9,8 +9,8 @@ export interface GoldenCase {
   /** Sizes and constants: with the kind they say everything about the computation. */
   readonly hyper: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, SafeTensor>;
-  /** Largest absolute error of each result. */
-  readonly atol: ReadonlyMap<string, number>;
+  /** Largest absolute error of each result: one for all elements, or one for each of its rows. */
+  readonly atol: ReadonlyMap<string, readonly number[]>;
 }
 
 /** The two files of a case as they lie in a folder. */
@@ -22,6 +22,9 @@ export interface GoldenFiles {
 
 /** Prefixes of tensors that are given; all others are results. */
 const GIVEN = ["in.", "param.", "const.", "cot."];
+
+/** Results that a sidecar with `rows` judges row by row, and the entry of a row for each. */
+const ROW_TOLERANCES = { "out.nll": "nll_atol", "grad.in.y": "grad_atol" } as const;
 
 /** Whether a tensor of a case is given, not to be computed. */
 export function isGiven(tensor: string): boolean {
@@ -47,15 +50,23 @@ export function parseCase({ name, sidecar, safetensors }: GoldenFiles): GoldenCa
     return refuse(`it is no JSON (${(error as Error).message})`);
   }
   if (!isRecord(json)) return refuse("it holds no object");
-  const { kind, hyper, tensors: described } = json;
+  const { kind, hyper, tensors: described, rows } = json;
   if (typeof kind !== "string") return refuse('it has no "kind"');
   if (!isRecord(hyper)) return refuse('it has no object "hyper"');
   if (!isRecord(described)) return refuse('it has no object "tensors"');
   const { tensors } = readSafetensors(safetensors, `${name}.safetensors`);
-  const atol = new Map<string, number>();
+  const atol = new Map<string, readonly number[]>();
   for (const [tensor, entry] of Object.entries(described)) {
     if (!tensors.has(tensor)) refuse(`it describes ${tensor}, which ${name}.safetensors lacks`);
-    if (isRecord(entry) && typeof entry.atol === "number") atol.set(tensor, entry.atol);
+    if (isRecord(entry) && typeof entry.atol === "number") atol.set(tensor, [entry.atol]);
+  }
+  for (const [tensor, entry] of Object.entries(Array.isArray(rows) ? ROW_TOLERANCES : {})) {
+    const tolerances = (rows as unknown[]).map((row) => (isRecord(row) ? row[entry] : null));
+    if (!tolerances.every((t) => typeof t === "number")) refuse(`a row has no number "${entry}"`);
+    if (tolerances.length !== tensors.get(tensor)?.shape[0]) {
+      refuse(`it has ${tolerances.length} rows, not as many as ${tensor}`);
+    }
+    atol.set(tensor, tolerances as number[]);
   }
   return { name, kind, hyper, tensors, atol };
 }

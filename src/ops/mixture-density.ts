@@ -1,0 +1,143 @@
+import { mixtureDensity as mixtureDensityKernel } from "../../shaders/mixture_density.wgsl";
+import { mixtureDensityGradient } from "../../shaders/mixture_density_gradient.wgsl";
+import { dispatch, linearGrid } from "../gpu/dispatch";
+import {
+  apply,
+  apply1,
+  expectDType,
+  expectRank,
+  input,
+  notDifferentiable,
+  type Op,
+  output,
+  type Tensor,
+} from "../graph/node";
+import { equal, ShapeError, show, type TensorType } from "../graph/shape";
+import { allRows, everyStep } from "./time-axis";
+import { reshape } from "./views";
+
+// Of the gradient.
+const WORKGROUP = 64;
+// Two loops run over them, which one adapter ends after 65,535 trips in all.
+const MAX_COMPONENTS = 16_384;
+
+/** What is kept of each row for the gradient; see the shader. */
+const STATS = 4;
+
+function sizesOf({ shape }: TensorType): { rows: number; components: number } {
+  const [rows = 0, row = 0] = shape;
+  return { rows, components: (row - 1) / 6 };
+}
+
+/** From (raw, points): nll [R], and for the gradient logs [R, M] and stats [R, 4]. */
+export const mixtureDensityOp: Op<null> = {
+  name: "mixture_density",
+  shape(_, ...inputs) {
+    const [raw, points] = inputs as [TensorType, TensorType];
+    for (const [name, { shape, dtype }] of Object.entries({ raw, points })) {
+      expectRank("mixture_density", name, shape, 2);
+      expectDType("mixture_density", name, dtype, "f32");
+    }
+    const { rows, components } = sizesOf(raw);
+    if (!Number.isInteger(components) || components < 1 || components > MAX_COMPONENTS) {
+      throw new ShapeError(
+        `hyperloom: mixture_density: raw is ${show(raw.shape)}, its rows must have 6 M + 1 numbers ` +
+          `for M = 1 to ${MAX_COMPONENTS} components`,
+      );
+    }
+    if (!equal(points.shape, [rows, 3])) {
+      throw new ShapeError(
+        `hyperloom: mixture_density: points is ${show(points.shape)}, must be [${rows}, 3] for raw ` +
+          show(raw.shape),
+      );
+    }
+    return [
+      { shape: [rows], dtype: "f32" },
+      { shape: [rows, components], dtype: "f32" },
+      { shape: [rows, STATS], dtype: "f32" },
+    ];
+  },
+  dispatch(node, target) {
+    const [raw, points] = [input(node, 0), input(node, 1)];
+    const { rows, components } = sizesOf(raw);
+    // A row is one invocation on software adapters, up to 32 on GPUs.
+    const lanes =
+      target.adapter === "software" ? 1 : Math.min(32, 2 ** Math.ceil(Math.log2(components)));
+    const rowsAtOnce = target.adapter === "software" ? 4 : 64 / lanes;
+    const perLane = Math.ceil(components / lanes);
+    return [
+      dispatch(mixtureDensityKernel, {
+        bind: {
+          raw,
+          points,
+          nll: output(node, 0),
+          logs: output(node, 1),
+          stats: output(node, 2),
+        },
+        uniforms: { rows, components },
+        overrides: { LANES: lanes, ROWS: rowsAtOnce },
+        grid: linearGrid(rows / rowsAtOnce),
+        flops: rows * components * 80,
+        trips: 2 * (perLane + 1 + lanes),
+        longestLoop: Math.max(perLane + 1, lanes),
+      }),
+    ];
+  },
+  gradient(node, [dnll]) {
+    if (!dnll) return [null, null];
+    const [raw, points] = [input(node, 0), input(node, 1)];
+    const given = [raw, points, output(node, 1), output(node, 2), dnll];
+    return [apply1(mixtureDensityGradientOp, null, ...given), null];
+  },
+  overTime(_, inputs, stacked, T) {
+    const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
+    const outputs = apply(mixtureDensityOp, null, ...rows);
+    return outputs.map((y) => reshape(y, [T, -1, ...y.shape.slice(1)]));
+  },
+};
+
+/** From (raw, points, logs, stats, dnll) the gradient of `mixtureDensityOp` by raw. */
+export const mixtureDensityGradientOp: Op<null> = {
+  name: "mixture_density_gradient",
+  shape: (_, raw) => [raw as TensorType],
+  dispatch(node) {
+    const [raw, points, logs, stats, dnll] = node.inputs as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const { rows, components } = sizesOf(raw);
+    return [
+      dispatch(mixtureDensityGradient, {
+        bind: { raw, points, logs, stats, dnll, draw: output(node, 0) },
+        uniforms: { rows, components },
+        grid: linearGrid((rows * components) / WORKGROUP),
+        flops: rows * components * 80,
+        trips: 0,
+      }),
+    ];
+  },
+  gradient: notDifferentiable("second derivatives of the mixture density are not provided"),
+  overTime(_, inputs, stacked, T) {
+    const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
+    const draw = apply1(mixtureDensityGradientOp, null, ...rows);
+    return [reshape(draw, [T, -1, draw.shape[1] as number])];
+  },
+};
+
+/**
+ * Negative log-likelihood, in nats, of points under a mixture of M bivariate normals and a Bernoulli
+ * variable for the end of a stroke (Graves 2013, arXiv 1308.0850, equations 15 to 26, with
+ * e = sigmoid(ê); he prints the opposite sign). Without clamps, and right for |ρ̂| and log σ of any
+ * size that f32 can tell apart: 1 − ρ² is made from ρ̂. Points get no gradient. One dispatch each way.
+ * @param raw [R, 6M + 1]: ê, then M each of π̂, μ1, μ2, log σ1, log σ2, ρ̂ with ρ = tanh ρ̂
+ * @param points [R, 3]: x1, x2 and x3, 1 at the end of a stroke, else 0
+ * @returns [R]
+ * @throws ShapeError for other shapes or dtypes, or M above 16,384.
+ */
+export function mixtureDensity(raw: Tensor, points: Tensor): Tensor {
+  const [nll] = apply(mixtureDensityOp, null, raw, points);
+  return nll as Tensor;
+}
