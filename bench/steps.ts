@@ -16,7 +16,8 @@ import {
 } from "../src/schedule/executable";
 import { prediction, trainStep } from "../src/train/programs";
 import { sequenceEvaluation, sequenceStep } from "../src/train/sequence-programs";
-import { buildModel, type ModelName, modelSpec } from "../src/train/tasks";
+import type { ImageModelName } from "../src/train/image-models";
+import { buildModel, modelSpec } from "../src/train/models";
 import { spread, type Timed } from "./measure";
 
 /** A model's training step or inference at some sizes. */
@@ -52,7 +53,7 @@ const both = [true, false] as const;
 const what = (train: boolean): string => (train ? "training step" : "inference");
 
 /** An image model on noise. */
-function imageCase(model: ModelName, train: boolean, batch: number): StepCase {
+function imageCase(model: ImageModelName, train: boolean, batch: number): StepCase {
   const x = Float32Array.from(uniform(key(1), batch * 784));
   const labels = Uint32Array.from({ length: batch }, (_, i) => i % 10);
   return {

@@ -10,14 +10,14 @@ import {
   crossEntropy,
   type Device,
   digitsSplit,
-  evaluate,
+  evaluateImages,
   evaluation,
   evaluationBatch,
   hyperCnn,
+  imageSettings,
   kernelMatrix,
-  optimizer,
+  optimizerOf,
   requestDevice,
-  trainSettings,
   trainStep,
   Variables,
 } from "../src/index";
@@ -74,10 +74,10 @@ async function run({ period, train, test, ...flags }: Settings): Promise<void> {
   const net = hyperCnn({ nz: 4 });
   const choice = { model: "hyper-cnn", preset: "quick", flags } as const;
   const { adapter } = device.target;
-  const settings = trainSettings(choice, adapter, train ?? 10000);
+  const settings = imageSettings(choice, adapter, train ?? 10000);
   const { steps, batch, seed } = settings;
   const variables = new Variables(device, seed);
-  const program = trainStep(net, crossEntropy, optimizer(settings), { batch });
+  const program = trainStep(net, crossEntropy, optimizerOf(settings), { batch });
   const step = await compile(device, program, { variables });
   const picture = async (): Promise<number> => {
     const { data, shape } = (await bake(net, variables)).parameters.get("conv2.kernel") ?? {};
@@ -110,9 +110,9 @@ async function run({ period, train, test, ...flags }: Settings): Promise<void> {
   }
   const testing = evaluation(net, crossEntropy, { batch: evaluationBatch[adapter] });
   const tester = await compile(device, testing, { variables });
-  const report = (done: number, total: number): void => post({ kind: "testing", done, total });
-  const tested = await evaluate(tester, data.test, report);
-  if (tested) post({ kind: "done", ...tested });
+  const onProgress = (done: number, total: number): void => post({ kind: "testing", done, total });
+  const tested = await evaluateImages(tester, data.test, { onProgress });
+  if (tested) post({ kind: "done", error: tested.error, samples: tested.samples });
   device.dispose();
 }
 

@@ -98,8 +98,25 @@ export {
 export { gradient } from "./schedule/gradient";
 export { Variables } from "./schedule/variables";
 export * from "./train/checkpoint";
+export * from "./train/checkpoint-settings";
 export * from "./train/events";
+export * from "./train/image-models";
+export * from "./train/image-task";
+export * from "./train/load-model";
 export * from "./train/loop";
+export * from "./train/models";
 export { evaluation, prediction, trainStep } from "./train/programs";
-export * from "./train/tasks";
+export * from "./train/sequence-data";
+export { type SequenceModelName, sequenceModelNames } from "./train/sequence-models";
+export {
+  bitsPerSymbol,
+  carriedStates,
+  type SequenceOptions,
+  sequenceEvaluation,
+  sequenceStep,
+} from "./train/sequence-programs";
+export * from "./train/sequence-settings";
+export { evaluateSequences, fitChunk, sequenceTask } from "./train/sequence-task";
+export * from "./train/settings";
+export type { PassOptions, Split, StepInputs, Task } from "./train/task";
 export { readSafetensors, writeSafetensors } from "./io/safetensors";

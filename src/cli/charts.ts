@@ -1,5 +1,6 @@
 import type { SafeTensor } from "../io/safetensors";
 import type { EvalEvent, StepEvent } from "../train/events";
+import { measured } from "./output";
 
 // Points beyond this number only make the file larger.
 const MOST_POINTS = 1500;
@@ -21,7 +22,7 @@ export async function lossCurve(
   const window = Math.max(1, Math.round(shown.length / 25));
   const mean = { k: window, anchor: "middle", strict: false } as const;
   const position = { x: "step", y: "loss" } as const;
-  const label = ({ error }: EvalEvent): string => `validation ${(100 * error).toFixed(1)} % wrong`;
+  const label = (event: EvalEvent): string => `validation ${measured(event)}`;
   const losses = shown.map(({ loss }) => loss);
   const wide = Math.max(...losses) > 8 * Math.min(...losses);
   const svg = plot.plot({

@@ -1,13 +1,12 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { slabsOf } from "../nn/slabs";
 import {
   type Checkpoint,
   checkpointModel,
   checkTensors,
   readCheckpoint,
 } from "../train/checkpoint";
-import type { AnyModel, ModelSpec } from "../train/tasks";
+import { type ModelSpec, modelVariables, type NamedModel } from "../train/models";
 import { UsageError } from "./errors";
 
 /** A checkpoint of the disk, checked as far as that goes without a GPU. */
@@ -16,7 +15,7 @@ export interface CheckpointFile {
   readonly bytes: Uint8Array;
   readonly checkpoint: Checkpoint;
   readonly spec: ModelSpec;
-  readonly model: AnyModel;
+  readonly model: NamedModel;
 }
 
 /**
@@ -36,7 +35,6 @@ export function openCheckpoint(given: string): CheckpointFile {
   }
   const checkpoint = readCheckpoint(bytes, path);
   const { spec, model } = checkpointModel(checkpoint);
-  const { parameters, state } = slabsOf(model);
-  checkTensors(checkpoint, [parameters.variable, ...(state ? [state.variable] : [])]);
+  checkTensors(checkpoint, modelVariables(model));
   return { path, bytes, checkpoint, spec, model };
 }

@@ -21,6 +21,7 @@ const INPUT_ERRORS = new Set([
   "CheckpointError",
   "SafetensorsError",
   "DataFileError",
+  "SettingsError",
   "NoDeviceError",
   "LimitError",
 ]);

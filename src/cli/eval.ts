@@ -1,29 +1,34 @@
 import { type Command, Option } from "commander";
 import type { RunEvent } from "../train/events";
-import { openCheckpoint } from "./checkpoint-file";
+import { evaluationSettings } from "../train/checkpoint-settings";
+import { isSequenceModel } from "../train/models";
+import type { TaskName } from "../train/settings";
+import type { Split } from "../train/task";
+import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
 import { UsageError } from "./errors";
-import { imageFiles, type Part, type WarningEvent } from "./job";
+import type { WarningEvent } from "./job";
 import type { GlobalOptions } from "./options";
 import { count, Output } from "./output";
 import { Progress } from "./progress";
 import { runJob } from "./runtimes";
 import { describeStart } from "./summary";
-import { findData } from "./train";
+import { findData, type TaskData } from "./task-data";
 
 interface EvalOptions extends GlobalOptions {
   readonly data?: string;
-  readonly part: Part;
+  readonly part: Split;
 }
 
 /** Adds the command `eval`. */
 export function registerEval(program: Command): void {
   program
     .command("eval")
-    .description("measure a checkpoint on MNIST")
+    .description("measure a checkpoint on the data of its task: images, or a whole text")
     .argument("<checkpoint>", "a checkpoint, or a run's folder")
     .option(
-      "--data <dir>",
-      "folder with the four MNIST files; default: HYPERLOOM_DATA, cache, download",
+      "--data <path>",
+      "mnist, ptb: a folder; text, enwik8: a file, plain or gzip; default: HYPERLOOM_DATA, cache, " +
+        "download, or what is embedded",
     )
     .addOption(
       new Option("--part <name>", "of the data")
@@ -35,32 +40,56 @@ export function registerEval(program: Command): void {
     );
 }
 
+/** @throws UsageError unless the data are of the kind that a model takes. */
+async function checkKind(
+  { path, spec, model, checkpoint }: CheckpointFile,
+  part: Split,
+  { data }: TaskData,
+): Promise<void> {
+  const { options } = spec;
+  if (data.kind === "images") {
+    const { channels, height, width, classes } = data.split[part];
+    const wants = `${options.input} and ${options.classes} classes`;
+    const has = `${[channels, height, width]} and ${classes} classes`;
+    if (wants === has) return;
+    throw new UsageError(`${path} takes images of ${wants}, the data have ${has}`);
+  }
+  if (!isSequenceModel(model)) return;
+  const { vocabulary, sizes } = data.data;
+  const kept = JSON.stringify(checkpoint.data.vocabulary ?? null);
+  const here = JSON.stringify((await data.data.identity()).vocabulary ?? null);
+  if (kept === here && options.symbols === sizes.inputs) return;
+  throw new UsageError(
+    `${path} knows ${options.symbols} symbols, which are not the ${sizes.inputs} of the data` +
+      `${vocabulary ? "; give the text it was trained on, see --data" : ""}`,
+  );
+}
+
 async function evaluateFile(given: string, options: EvalOptions): Promise<void> {
-  const { path, bytes, checkpoint, spec: named, model } = openCheckpoint(given);
+  const file = openCheckpoint(given);
+  const { path, bytes, checkpoint } = file;
+  const settings = evaluationSettings(checkpoint);
   const output = new Output(options.json);
-  const data = await findData(options.data, output);
-  const { channels, height, width, classes } = data[options.part];
-  const wants = `${named.options.input} and ${named.options.classes} classes`;
-  const has = `${[channels, height, width]} and ${classes} classes`;
-  if (wants !== has) throw new UsageError(`${path} takes images of ${wants}, the data have ${has}`);
-  const { spec, files } = imageFiles(data);
-  files.set("checkpoint", bytes);
+  const delay = "delay" in settings ? settings.delay : 0;
+  const found = await findData(settings.task as TaskName, options.data, delay, output);
+  await checkKind(file, options.part, found);
+  found.files.set("checkpoint", bytes);
   const progress = new Progress(output.stream);
   await runJob(
     "evaluate",
-    { checkpoint: path, part: options.part, data: spec },
+    { checkpoint: path, part: options.part, data: found.spec },
     {
       ...options,
-      files,
+      files: found.files,
       onEvent: (event) => {
         output.event(event);
         if (event.event === "warning") return output.warn((event as WarningEvent).message);
         const run = event as RunEvent;
         if (run.event === "start") {
-          if (data.note) output.warn(data.note);
+          if (found.note) output.warn(found.note);
           const { name = "unknown data", samples = 0 } = checkpoint.data;
-          const trained = `trained    on ${name} (${count(Number(samples))} images), step ${count(run.step)}`;
-          for (const line of [...describeStart(run, model), trained]) output.say(line);
+          const trained = `trained    on ${name} (${count(Number(samples))} ${run.unit}), step ${count(run.step)}`;
+          for (const line of [...describeStart(run), trained]) output.say(line);
         }
         progress.on(run);
       },

@@ -1,73 +1,80 @@
-import { Argument, type Command } from "commander";
-import type { Target } from "../gpu/dispatch";
+import { Argument, type Command, Option } from "commander";
 import { size } from "../graph/shape";
 import { crossEntropy } from "../nn/losses";
 import { specs } from "../nn/module";
 import { countParameters } from "../nn/slabs";
 import { adam } from "../optim/optimizer";
-import type { Program } from "../schedule/executable";
-import { plan } from "../schedule/plan";
-import { parametersByPart } from "../train/loop";
-import { evaluation, trainStep } from "../train/programs";
+import { type AnyModel, type ImageModelName, isHyper } from "../train/image-models";
 import {
-  type AnyModel,
   buildModel,
-  isHyper,
+  isSequenceName,
   type ModelName,
   modelNames,
   modelSpec,
   modelSummary,
-} from "../train/tasks";
+  parametersByPart,
+} from "../train/models";
+import { evaluation, trainStep } from "../train/programs";
+import { sequencePresetNames } from "../train/sequence-presets";
+import type { SequenceFlags } from "../train/sequence-settings";
+import { isSequenceTask, type TaskName, taskNames } from "../train/settings";
+import { UsageError } from "./errors";
+import { isSequencePreset, sequenceInfo } from "./info-sequence";
 import { networkOf } from "./network";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { bytes, count, Output, percent } from "./output";
+import { planCounts } from "./plan-counts";
 import { writeResult } from "./run-folder";
 import { generatedCounts, generatedLine } from "./summary";
+import { addModelOptions, addStepOptions, checkFlags, flagsOf } from "./train-flags";
 
-interface InfoOptions extends GlobalOptions {
-  readonly batch: number;
+interface InfoOptions extends GlobalOptions, SequenceFlags {
+  readonly seed?: number;
+  readonly task?: TaskName;
+  readonly preset: string;
+  readonly symbols?: number;
   readonly graph?: string;
 }
 
 /** Adds the command `info`. */
 export function registerInfo(program: Command): void {
-  program
+  const command = program
     .command("info")
     .description("what a model is made of and what it costs; needs no GPU")
     .addArgument(new Argument("<model>", "which one").choices(modelNames))
-    .option("--batch <n>", "samples in a step", positiveInteger, 32)
-    .option("--graph <file.svg>", "draw it: embeddings, generator, kernels, main network")
-    .action((name: ModelName, _own: unknown, command: Command) =>
-      info(name, command.optsWithGlobals<InfoOptions>()),
-    );
+    .addOption(
+      new Option("--task <name>", "default: mnist, or text for a model of sequences").choices(
+        taskNames,
+      ),
+    )
+    .addOption(
+      new Option("--preset <name>", "of a task of sequences")
+        .choices(sequencePresetNames)
+        .default("quick"),
+    )
+    .option("--symbols <n>", "symbols of the text (default: the task's)", positiveInteger)
+    .option(
+      "--batch <n>",
+      "images in a step (default: 32), or streams side by side",
+      positiveInteger,
+    )
+    .option("--graph <file.svg>", "images: draw embeddings, generator, kernels, main network");
+  addModelOptions(addStepOptions(command)).action((name: ModelName) =>
+    info(name, command.optsWithGlobals<InfoOptions>()),
+  );
 }
 
-/** WebGPU's default limits: what every adapter has. */
-const limits: Target["limits"] = {
-  maxStorageBufferBindingSize: 128 * 2 ** 20,
-  maxBufferSize: 256 * 2 ** 20,
-  maxComputeWorkgroupStorageSize: 16 * 2 ** 10,
-  maxComputeInvocationsPerWorkgroup: 256,
-  maxStorageBuffersPerShaderStage: 8,
-};
-
-interface PlanCounts {
-  readonly dispatches: number;
-  readonly submits: number;
-  /** Of the plan and of the variables it works on. */
-  readonly bytes: number;
-}
-
-function planCounts(program: Program, adapter: Target["adapter"]): PlanCounts {
-  const roots = [...Object.values(program.outputs), ...(program.updates?.values() ?? [])];
-  const planned = plan(roots, { adapter, limits, features: new Set() });
-  const variables = planned.storages.filter(({ kind }) => kind === "variable");
-  const held = variables.reduce((n, s) => n + s.bytes, 0);
-  return {
-    dispatches: planned.dispatches.length,
-    submits: planned.cuts.length,
-    bytes: planned.bytes + held,
-  };
+function info(name: ModelName, options: InfoOptions): Promise<void> | void {
+  const { task = isSequenceName(name) ? "text" : "mnist", preset, adapter, graph } = options;
+  checkFlags(task, { ...options, model: name, preset });
+  if (!isSequenceName(name)) return imageInfo(name as ImageModelName, options);
+  if (!isSequenceTask(task) || !isSequencePreset(preset)) return;
+  if (graph) throw new UsageError(`--graph draws models of images, not ${name}`);
+  const output = new Output(options.json);
+  const adapters = adapter === "auto" ? (["gpu", "software"] as const) : [adapter];
+  const { symbols } = options;
+  sequenceInfo({ model: name, task, preset, flags: flagsOf(options), symbols, adapters }, output);
+  output.close();
 }
 
 /** Weights of the plain network's kernels (rank 4), and how many of them are generated. */
@@ -79,7 +86,7 @@ function kernelCounts(model: AnyModel): { kernels: number; all: number; generate
   return { kernels, all: sum(plain), generated: generatedCounts(model)?.weights ?? 0 };
 }
 
-async function info(name: ModelName, options: InfoOptions): Promise<void> {
+async function imageInfo(name: ImageModelName, options: InfoOptions): Promise<void> {
   const output = new Output(options.json);
   const spec = modelSpec(name);
   const model = buildModel(spec);
@@ -91,7 +98,7 @@ async function info(name: ModelName, options: InfoOptions): Promise<void> {
     network.boxes
       .filter(({ kind }) => (kind === "generator") !== main)
       .reduce((n, box) => n + box.macs, 0);
-  const { batch, adapter } = options;
+  const { batch = 32, adapter } = options;
   const step = trainStep(model, crossEntropy, adam(), { batch });
   const forward = evaluation(model, crossEntropy, { batch });
   const classes = adapter === "auto" ? (["gpu", "software"] as const) : [adapter];

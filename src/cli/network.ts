@@ -5,7 +5,7 @@ import { type ParamSpec, specs } from "../nn/module";
 import type { Variable } from "../ops/sources";
 import { reachable } from "../graph/substitute";
 import { prediction } from "../train/programs";
-import { type AnyModel, isHyper } from "../train/tasks";
+import { type AnyModel, isHyper } from "../train/image-models";
 
 /** What a box of the picture is. */
 export type BoxKind = "input" | "embedding" | "generator" | "kernel" | "layer" | "output";

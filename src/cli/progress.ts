@@ -1,6 +1,13 @@
 import cliProgress from "cli-progress";
-import type { EvaluatingEvent, RunEvent, StartEvent, StepEvent } from "../train/events";
-import { count, duration, percent } from "./output";
+import {
+  type EvalEvent,
+  type EvaluatingEvent,
+  perSecond,
+  type RunEvent,
+  type StartEvent,
+  type StepEvent,
+} from "../train/events";
+import { count, duration, measured, percent } from "./output";
 
 // Without a terminal: one line now and then.
 const LINE_MS = 10_000;
@@ -33,14 +40,8 @@ export class Progress {
     if (event.event === "start") this.#start = event;
     else if (event.event === "step") this.#step(event);
     else if (event.event === "evaluating") this.#evaluating(event);
-    else if (event.event === "eval") {
-      const { split, error, loss, samples } = event;
-      this.pause();
-      this.#line(
-        `${split} error ${percent(error)}, loss ${loss.toFixed(4)} on ${count(samples)} images`,
-      );
-      this.#said = performance.now();
-    } else if (event.event === "done" || event.event === "stopped") this.pause();
+    else if (event.event === "eval") this.#eval(event);
+    else if (event.event === "done" || event.event === "stopped") this.pause();
   }
 
   /** Takes the bar away, so that words can follow; the next event brings it back. */
@@ -65,20 +66,37 @@ export class Progress {
     this.#said = performance.now();
   }
 
-  #step({ step, loss, accuracy, imagesPerSecond, epoch }: StepEvent): void {
+  #eval(event: EvalEvent): void {
+    const { split, loss, samples } = event;
+    this.pause();
+    this.#line(
+      `${split} ${measured(event)}, loss ${loss.toFixed(4)} on ${count(samples)} ${this.#unit}`,
+    );
+    this.#said = performance.now();
+  }
+
+  get #unit(): string {
+    return this.#start?.unit ?? "samples";
+  }
+
+  #step(event: StepEvent): void {
+    const { step, loss, accuracy, epoch } = event;
     const steps = this.#start?.steps ?? step;
-    const settings = this.#start?.settings as { readonly batch?: number } | undefined;
-    const left = ((steps - step) * (settings?.batch ?? 1)) / imagesPerSecond;
+    const speed = perSecond(event);
+    const { batch = 1, seq = 1 } = (this.#start?.settings ?? {}) as Readonly<
+      Record<string, number>
+    >;
+    const left = ((steps - step) * batch * (this.#unit === "characters" ? seq : 1)) / speed;
     this.#show(
       step,
       steps,
       `epoch ${epoch + 1} · loss ${loss.toFixed(3)} · accuracy ${percent(accuracy).replace(/\.\d+/, "")} · ` +
-        `${count(Math.round(imagesPerSecond))} images/s · ${duration(left)} left`,
+        `${count(Math.round(speed))} ${this.#unit}/s · ${duration(left)} left`,
     );
   }
 
   #evaluating({ split, done, total }: EvaluatingEvent): void {
-    this.#show(done, total, split === "test" ? "testing" : `${split} images`);
+    this.#show(done, total, split === "test" ? "testing" : `${split} ${this.#unit}`);
     if (done === total) this.pause();
   }
 }

@@ -2,7 +2,7 @@ import { appendFileSync, copyFileSync, existsSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path";
 import { readSafetensors } from "../io/safetensors";
 import type { EvalEvent, RunEvent, StartEvent, StepEvent } from "../train/events";
-import type { ModelSpec } from "../train/tasks";
+import type { ModelSpec } from "../train/models";
 import { kernelPicture, lossCurve } from "./charts";
 import type { CheckpointFile } from "./checkpoint-file";
 import type { JobEvent, WarningEvent } from "./job";
@@ -26,7 +26,7 @@ export class Recorder {
   readonly #early: WarningEvent[] = [];
   #begun = false;
   #classes = 10;
-  #data = "mnist";
+  #data = "";
 
   constructor(
     readonly folder: string,
@@ -88,7 +88,7 @@ export class Recorder {
     this.#progress.pause();
   }
 
-  /** Writes loss.svg and kernels.png. */
+  /** Writes loss.svg, and kernels.png where there are kernels. */
   async pictures(name: string, weights: Uint8Array | null): Promise<void> {
     if (this.#steps.length > 0) {
       const title = `${name} on ${this.#data}`;
@@ -109,21 +109,28 @@ export class Recorder {
     if (event.event === "eval") this.#evaluations.push(event);
   }
 
-  #sayRun({ settings, steps, step, data }: StartEvent): void {
-    const { preset, batch, lr, decay, floor, seed, model } = settings;
+  #sayRun(start: StartEvent): void {
+    const { settings, steps, step, data, unit } = start;
+    const { preset, batch, seq, chunk, lr, decay, floor, clip, seed, model } = settings;
     const { options } = model as unknown as ModelSpec;
-    if (typeof options.classes === "number") this.#classes = options.classes;
+    this.#classes = Number(options.classes ?? options.outputs);
     this.#data = data.source.replace(/ (from|downloaded) .*$/, "");
     const rate = decay === 1 ? lr : `${lr} × ${decay}/step to ${floor}`;
-    const epochs = (steps * Number(batch)) / Number(data.train);
+    const size = Number(batch) * (unit === "characters" ? Number(seq) : 1);
+    const what = unit === "characters" ? `${batch} × ${seq} characters` : `${batch} ${unit}`;
     this.output.say(
-      `run        ${count(steps)} steps of ${batch} images (${epochs.toFixed(2)} epochs), ` +
-        `adam ${rate}, seed ${seed}, preset ${preset}`,
+      `run        ${count(steps)} steps of ${what} (${((steps * size) / Number(data.train)).toFixed(2)} epochs), ` +
+        `adam ${rate}${clip ? `, clip ${clip}` : ""}, seed ${seed}, preset ${preset}`,
     );
+    if (chunk !== undefined && Number(chunk) < Number(seq)) {
+      this.output.say(
+        `chunks     of ${chunk} of a window's ${seq} steps, so that bindings hold them`,
+      );
+    }
     this.output.say(`out        ${this.folder}`);
     if (step === 0) return;
     this.output.say(
-      `resumed    at step ${count(step)}; weights, moments, schedule, random numbers and data order restored`,
+      `resumed    at step ${count(step)}; weights, moments, schedule, random numbers and data order${start.unit === "characters" ? " and carried states" : ""} restored`,
     );
   }
 

@@ -1,105 +1,108 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, type Command, Option } from "commander";
-import { type LoadedImages, loadMnist } from "../data/mnist-folder";
-import { checkData, checkpointSettings, checkTensors, runVariables } from "../train/checkpoint";
-import {
-  buildModel,
-  type ModelName,
-  modelNames,
-  modelSpec,
-  type PresetName,
-  presetNames,
-  resumedSettings,
-  type TrainFlags,
-  type TrainSettings,
-} from "../train/tasks";
+import { checkData, checkTensors } from "../train/checkpoint";
+import { checkpointSettings } from "../train/checkpoint-settings";
+import { modelFlags, recallDelay, type SequenceFlags } from "../train/sequence-settings";
+import type { SequencePresetName } from "../train/sequence-presets";
+import { resumedSettings, type TaskName, taskNames, type TrainSettings } from "../train/settings";
 import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
-import { UsageError } from "./errors";
-import { imageFiles } from "./job";
+import { asUsage, UsageError } from "./errors";
 import { type GlobalOptions, positiveInteger, positiveNumber } from "./options";
-import { count, Output, percent } from "./output";
+import { Output } from "./output";
 import { Recorder, runFiles } from "./recorder";
 import { makeRunFolder, removeIfEmpty, writeResult } from "./run-folder";
 import { runJob } from "./runtimes";
-import { describeStart } from "./summary";
-import type { TrainOutcome } from "./training-jobs";
+import { describeStart, sayEnd } from "./summary";
+import { findData, type TaskData } from "./task-data";
+import {
+  addModelOptions,
+  addStepOptions,
+  allModels,
+  allPresets,
+  checkFlags,
+  type ChoiceFlags,
+  flagOf,
+  flagsOf,
+  modelsOf,
+} from "./train-flags";
+import { freshSettings, stepsPerEpoch, taskOf, type TrainChoice } from "./training-jobs";
 
-interface TrainOptions extends GlobalOptions, TrainFlags {
-  readonly model?: ModelName;
-  readonly preset?: PresetName;
-  readonly data?: string;
+interface TrainOptions extends GlobalOptions, SequenceFlags, ChoiceFlags {
+  readonly seed?: number;
   readonly out?: string;
   readonly resume?: string;
 }
 
 /** Adds the command `train`. */
 export function registerTrain(program: Command): void {
-  program
+  const command = program
     .command("train")
-    .description(
-      "train a model; leaves checkpoints, a log, a loss curve and a picture of the kernels",
+    .description("train a model; leaves checkpoints, a log, a loss curve and pictures")
+    .addArgument(new Argument("<task>", "what to learn").choices(taskNames))
+    .addOption(
+      new Option(
+        "--model <name>",
+        "default: hyper-cnn of images, ln-hyperlstm of texts, lstm of recall",
+      ).choices(allModels),
     )
-    .addArgument(new Argument("<task>", "what to learn").choices(["mnist"]))
-    .addOption(new Option("--model <name>", "default: hyper-cnn").choices(modelNames))
     .addOption(
       new Option(
         "--preset <name>",
-        "default: quick; paper is appendix A.3.1, notebook its published code",
-      ).choices(presetNames),
+        "default: quick; paper has the paper's settings, notebook those of its code (mnist)",
+      ).choices(allPresets),
     )
     .addOption(
-      new Option("--epochs <n>", "times that every training image is seen")
+      new Option("--epochs <n>", "times that all training data are seen")
         .argParser(positiveNumber)
         .conflicts("steps"),
     )
     .option("--steps <n>", "training steps in all", positiveInteger)
-    .option("--batch <n>", "images in a step", positiveInteger)
+    .option("--batch <n>", "images in a step, or streams side by side", positiveInteger)
     .option("--lr <rate>", "learning rate", positiveNumber)
+    .option("--clip <norm>", "largest global norm of the gradient", positiveNumber)
     .option(
-      "--data <dir>",
-      "folder with the four MNIST files; default: HYPERLOOM_DATA, cache, download",
+      "--data <path>",
+      "mnist, ptb: a folder; text, enwik8: a file, plain or gzip; default: HYPERLOOM_DATA, cache, " +
+        "download, or what is embedded",
     )
     .option("--out <dir>", "new or empty folder for the results; default: runs/…")
-    .option("--resume <path>", "go on from a checkpoint or a run's folder")
-    .action(async (_task: string, _own: unknown, command: Command) => {
-      process.exitCode = await trainMnist(command.optsWithGlobals<TrainOptions>());
-    });
+    .option("--resume <path>", "go on from a checkpoint or a run's folder");
+  addModelOptions(addStepOptions(command)).action(async (task: TaskName, _own: unknown) => {
+    process.exitCode = await trainTask(task, command.optsWithGlobals<TrainOptions>());
+  });
 }
 
-async function trainMnist(options: TrainOptions): Promise<number> {
+async function trainTask(task: TaskName, options: TrainOptions): Promise<number> {
+  checkFlags(task, options);
   const resume = options.resume === undefined ? null : openCheckpoint(options.resume);
-  const settings = resume && resumable(resume, options);
-  const model = resume?.model ?? buildModel(modelSpec(options.model ?? "hyper-cnn"));
-  const name = settings?.model.name ?? options.model ?? "hyper-cnn";
-  const folder = makeRunFolder(options.out, `mnist-${name}`);
+  const settings = resume && resumable(resume, task, options);
+  const [standard = ""] = modelsOf(task);
+  const choice: TrainChoice = {
+    task,
+    model: settings?.model.name ?? options.model ?? standard,
+    preset: options.preset ?? "quick",
+    flags: flagsOf(options),
+  };
+  const folder = makeRunFolder(options.out, `${task}-${choice.model}`);
   try {
     const output = new Output(options.json);
-    const data = await findData(options.data, output);
-    if (resume && settings) {
-      checkLength(resumedSettings(settings, options, data.train.count), resume);
-      await checkData(resume.checkpoint, data.train);
-    }
-    const { spec, files } = imageFiles(data);
-    if (resume) files.set("checkpoint", resume.bytes);
+    const found = await findData(task, options.data, delayOf(choice, settings), output);
+    if (resume && settings) await checkResumed(resume, settings, choice.flags, found);
+    else checkFresh(choice, found);
+    if (resume) found.files.set("checkpoint", resume.bytes);
     const recorder = new Recorder(folder, output, (start) => {
-      if (data.note) output.warn(data.note);
+      if (found.note) output.warn(found.note);
       if (resume) recorder.continue(resume);
-      return describeStart(start, model);
+      return describeStart(start);
     });
     let weights: Uint8Array | null = null;
     const outcome = await runJob(
       "train",
-      {
-        model: name,
-        preset: options.preset ?? "quick",
-        flags: flagsOf(options),
-        data: spec,
-        ...(resume && { resume: resume.path }),
-      },
+      { ...choice, data: found.spec, ...(resume && { resume: resume.path }) },
       {
         ...options,
-        files,
+        files: found.files,
         signal: interruption(output, recorder),
         onEvent: (event) => recorder.on(event),
         onFile: async (file, bytes) => {
@@ -108,13 +111,13 @@ async function trainMnist(options: TrainOptions): Promise<number> {
         },
       },
     ).finally(() => recorder.pause());
-    await recorder.pictures(name, weights);
-    sayEnd(output, folder, name, outcome);
+    await recorder.pictures(choice.model, weights);
+    sayEnd(output, folder, outcome);
     output.close();
     return outcome.completed ? 0 : 130;
   } catch (error) {
     if (existsSync(join(folder, runFiles.last as string))) {
-      process.stderr.write(`hyperloom: to go on: npx hyperloom train mnist --resume ${folder}\n`);
+      process.stderr.write(`hyperloom: to go on: npx hyperloom train ${task} --resume ${folder}\n`);
     }
     throw error;
   } finally {
@@ -122,50 +125,72 @@ async function trainMnist(options: TrainOptions): Promise<number> {
   }
 }
 
-function flagsOf({ seed, epochs, steps, batch, lr }: TrainOptions): TrainFlags {
-  const flags = Object.entries({ seed, epochs, steps, batch, lr });
-  return Object.fromEntries(flags.filter(([, value]) => value !== undefined));
+function delayOf({ preset, flags }: TrainChoice, settings: TrainSettings | null): number {
+  if (settings) return "delay" in settings ? settings.delay : 0;
+  // Only recall has one, and no preset's depends on the adapter.
+  return preset === "notebook" ? 0 : recallDelay(preset as SequencePresetName, "software", flags);
+}
+
+/** Settings that cannot be are refused before there is any work for the GPU, whichever it is. */
+function checkFresh(choice: TrainChoice, { data }: TaskData): void {
+  for (const adapter of ["software", "gpu"] as const) {
+    asUsage(() => freshSettings(choice, adapter, data));
+  }
 }
 
 /** The settings to go on with. @throws UsageError where a flag says otherwise. */
 function resumable(
-  { path, checkpoint, model, spec }: CheckpointFile,
+  { path, checkpoint, spec }: CheckpointFile,
+  task: TaskName,
   options: TrainOptions,
 ): TrainSettings {
   const settings = checkpointSettings(checkpoint);
-  const was = { ...settings, model: spec.name };
-  for (const flag of ["model", "preset", "seed", "batch", "lr"] as const) {
-    const given = options[flag];
-    if (given !== undefined && given !== was[flag]) {
-      throw new UsageError(
-        `--${flag} ${given} is not what ${path} was trained with (${was[flag]}); a resumed run keeps its settings`,
-      );
-    }
+  if (settings.task !== task) {
+    throw new UsageError(`${path} is of a run of ${settings.task}, not of ${task}`);
   }
-  checkTensors(checkpoint, runVariables(model, settings));
+  const was: Readonly<Record<string, unknown>> = {
+    ...spec.options,
+    ...settings,
+    model: spec.name,
+  };
+  const { keep, ...rest } = options;
+  const given: Readonly<Record<string, unknown>> = {
+    ...Object.fromEntries(
+      ["keepRecurrent", "keepInput", "keepOutput"]
+        .filter((option) => keep !== undefined && option in spec.options)
+        .map((option) => [option, keep]),
+    ),
+    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
+  };
+  const fixed = ["model", "preset", "seed", "batch", "lr", "clip", "seq", "chunk", "delay"];
+  for (const flag of [...fixed, ...modelFlags]) {
+    if (given[flag] === undefined || given[flag] === was[flag]) continue;
+    throw new UsageError(
+      `${flagOf(flag)} ${given[flag]} is not what ${path} was trained with (${was[flag] ?? "none"}); ` +
+        "a resumed run keeps its settings",
+    );
+  }
   return settings;
 }
 
-/** @throws UsageError where nothing is left to do, not even the test. */
-function checkLength({ steps }: TrainSettings, { path, checkpoint }: CheckpointFile): void {
+/** @throws UsageError where nothing is left to do; CheckpointError for another run's checkpoint. */
+async function checkResumed(
+  { path, checkpoint }: CheckpointFile,
+  settings: TrainSettings,
+  flags: SequenceFlags,
+  { data, identity }: TaskData,
+): Promise<void> {
+  const perEpoch = asUsage(() => stepsPerEpoch(settings, data));
+  const { steps } = resumedSettings<TrainSettings>(settings, flags, perEpoch);
   const { step, progress } = checkpoint;
-  if (step < steps || (step === steps && progress.tested !== true)) return;
-  throw new UsageError(
-    `${path} is at step ${step} of ${steps} already; give --steps or --epochs for more`,
-  );
-}
-
-/** Finds the data; its note is for later, once nothing else can be wrong. */
-export async function findData(folder: string | undefined, output: Output): Promise<LoadedImages> {
-  let said = false;
-  const data = await loadMnist({
-    folder,
-    onProgress: (_, total) => {
-      if (!said) output.say(`downloading MNIST (${(total / 1e6).toFixed(1)} MB)`);
-      said = true;
-    },
-  });
-  return data;
+  // A run may have ended before its test.
+  if (step > steps || (step === steps && progress.tested === true)) {
+    throw new UsageError(
+      `${path} is at step ${step} of ${steps} already; give --steps or --epochs for more`,
+    );
+  }
+  checkTensors(checkpoint, taskOf(settings, data, "software").variables);
+  checkData(checkpoint, await identity());
 }
 
 /** Ctrl-C ends the run after its step; once more ends the program. */
@@ -179,28 +204,4 @@ function interruption(output: Output, recorder: Recorder): AbortSignal {
   };
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   return abort.signal;
-}
-
-function sayEnd(
-  output: Output,
-  folder: string,
-  name: string,
-  { completed, step, metrics }: TrainOutcome,
-): void {
-  output.say();
-  if (completed) {
-    const { test_error: error = Number.NaN, parameters = 0 } = metrics;
-    output.say(
-      `done       ${count(step)} steps; test error ${percent(error)} with ${count(parameters)} parameters`,
-    );
-    output.say(
-      `written    ${folder}/: checkpoint and best .safetensors, log.jsonl, loss.svg, kernels.png`,
-    );
-    output.say(`next       npx hyperloom eval ${folder}`);
-    output.say(`           npx hyperloom train mnist --resume ${folder} --steps ${2 * step}`);
-    output.say(`           npx hyperloom info ${name} --graph ${name}.svg`);
-  } else {
-    output.say(`interrupted after step ${count(step)}; to go on:`);
-    output.say(`           npx hyperloom train mnist --resume ${folder}`);
-  }
 }

@@ -1,27 +1,38 @@
 import { type AdapterDescription, type Device, requestDevice } from "../gpu/device";
+import type { Target } from "../gpu/dispatch";
 import { writeSafetensors } from "../io/safetensors";
-import { crossEntropy } from "../nn/losses";
-import { countParameters, slabsOf } from "../nn/slabs";
+import { countParameters } from "../nn/slabs";
 import { compile } from "../schedule/executable";
 import { Variables } from "../schedule/variables";
 import {
+  type Checkpoint,
   checkpointModel,
-  checkpointSettings,
   readCheckpoint,
   restoreCheckpoint,
 } from "../train/checkpoint";
-import type { RunEvent } from "../train/events";
-import { evaluate, evaluationBatch, parametersByPart, train } from "../train/loop";
-import { evaluation } from "../train/programs";
 import {
-  type ModelName,
-  type PresetName,
+  checkpointSettings,
+  evaluationSettings,
+  isSequenceRun,
+} from "../train/checkpoint-settings";
+import { metricsOf, type RunEvent } from "../train/events";
+import type { ImageModelName } from "../train/image-models";
+import { type ImagePresetName, imageSettings, imageTask } from "../train/image-task";
+import { train } from "../train/loop";
+import { modelVariables, parametersByPart } from "../train/models";
+import type { SequenceModelName } from "../train/sequence-models";
+import type { SequencePresetName } from "../train/sequence-presets";
+import { type SequenceFlags, sequenceSettings } from "../train/sequence-settings";
+import { fitChunk, sequenceTask } from "../train/sequence-task";
+import {
+  type ImageSettings,
   resumedSettings,
-  type TrainFlags,
+  type SequenceTaskName,
+  type TaskName,
   type TrainSettings,
-  trainSettings,
-} from "../train/tasks";
-import { type ImageSpec, type JobContext, type Part, readImages, type WarningEvent } from "./job";
+} from "../train/settings";
+import type { Split, Task } from "../train/task";
+import { type DataSpec, type JobContext, type JobData, readData, type WarningEvent } from "./job";
 
 /** Runs `work` on a device of the context, and gives the device back. */
 export async function withDevice<T>(
@@ -40,12 +51,17 @@ export async function withDevice<T>(
   }
 }
 
-/** What to train. Files: the parts of the data set; `checkpoint` where `resume` names one. */
-export interface TrainSpec {
-  readonly model: ModelName;
-  readonly preset: PresetName;
-  readonly flags: TrainFlags;
-  readonly data: ImageSpec;
+/** What a run is asked to be. */
+export interface TrainChoice {
+  readonly task: TaskName;
+  readonly model: string;
+  readonly preset: string;
+  readonly flags: SequenceFlags;
+}
+
+/** What to train. Files: those of the data; `checkpoint` where `resume` names one. */
+export interface TrainSpec extends TrainChoice {
+  readonly data: DataSpec;
   /** Name of the checkpoint to go on from. */
   readonly resume?: string;
 }
@@ -58,24 +74,50 @@ export interface TrainOutcome {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Trains; writes `last` and `best` (checkpoints), and `weights`: safetensors of the plain network. */
+/** The settings of a fresh run. @throws SettingsError for what does not go together. */
+export function freshSettings(
+  { task, model, preset, flags }: TrainChoice,
+  adapter: Target["adapter"],
+  data: JobData,
+): TrainSettings {
+  if (data.kind === "images") {
+    const chosen = { model: model as ImageModelName, preset: preset as ImagePresetName, flags };
+    return imageSettings(chosen, adapter, data.split.train.count);
+  }
+  const chosen = {
+    task: task as SequenceTaskName,
+    model: model as SequenceModelName,
+    preset: preset as SequencePresetName,
+    flags,
+  };
+  return sequenceSettings(chosen, adapter, data.data);
+}
+
+/** Steps of a pass over the data of a run. */
+export function stepsPerEpoch(settings: TrainSettings, data: JobData): number {
+  if (data.kind === "images") return Math.ceil(data.split.train.count / settings.batch);
+  const { batch, seq: length = 1 } = settings as TrainSettings & { readonly seq?: number };
+  return data.data.train({ batch, length, seed: 0 }).perEpoch;
+}
+
+/** The task of a run. */
+export function taskOf(settings: TrainSettings, data: JobData, adapter: Target["adapter"]): Task {
+  if (data.kind === "images") return imageTask(settings as ImageSettings, data.split, adapter);
+  if (!isSequenceRun(settings)) throw new Error(`internal: ${settings.task} on sequences`);
+  return sequenceTask(settings, data.data);
+}
+
+/** Trains; writes `last` and `best` (checkpoints), and `weights` of images: the plain network's. */
 export async function trainJob(spec: TrainSpec, context: JobContext): Promise<TrainOutcome> {
   const { read, write, emit, signal, versions } = context;
-  const part = (name: Part) => readImages(spec.data, name, read);
-  const data = {
-    train: await part("train"),
-    validation: await part("validation"),
-    test: await part("test"),
-  };
+  const data = await readData(spec.data, read);
   const resume = spec.resume ? readCheckpoint(await read("checkpoint"), spec.resume) : undefined;
   return withDevice(context, async (device) => {
-    const settings = resume
-      ? resumedSettings(checkpointSettings(resume), spec.flags, data.train.count)
-      : trainSettings(spec, device.target.adapter, data.train.count);
+    const settings = resume ? resumed(resume, spec, data) : chosenSettings(spec, data, device);
+    const task = taskOf(settings, data, device.target.adapter);
     const { weights, ...outcome } = await train({
       device,
-      settings,
-      data,
+      task,
       ...(resume && { resume }),
       signal,
       versions,
@@ -88,16 +130,28 @@ export async function trainJob(spec: TrainSpec, context: JobContext): Promise<Tr
       dtype: "f32" as const,
       data: data as Float32Array,
     }));
-    await write("weights", writeSafetensors(tensors));
+    if (tensors.length > 0) await write("weights", writeSafetensors(tensors));
     return { ...outcome, settings };
   });
 }
 
-/** What to evaluate. Files: the part of the data set; `checkpoint`. */
+function resumed(resume: Checkpoint, { flags }: TrainSpec, data: JobData): TrainSettings {
+  const settings = checkpointSettings(resume);
+  return resumedSettings<TrainSettings>(settings, flags, stepsPerEpoch(settings, data));
+}
+
+/** A fresh run's settings, its chunks as long as the device allows unless they were given. */
+function chosenSettings(spec: TrainSpec, data: JobData, { target }: Device): TrainSettings {
+  const settings = freshSettings(spec, target.adapter, data);
+  const given = !isSequenceRun(settings) || spec.flags.chunk !== undefined;
+  return given ? settings : fitChunk(settings, target);
+}
+
+/** What to evaluate. Files: those of the data; `checkpoint`. */
 export interface EvaluateSpec {
   readonly checkpoint: string;
-  readonly part: Part;
-  readonly data: ImageSpec;
+  readonly part: Split;
+  readonly data: DataSpec;
 }
 
 /** Evaluates a checkpoint on one part of a data set. */
@@ -106,44 +160,45 @@ export async function evaluateJob(
   context: JobContext,
 ): Promise<Readonly<Record<string, number>>> {
   const { read, emit, signal, versions } = context;
+  const { part } = spec;
   const checkpoint = readCheckpoint(await read("checkpoint"), spec.checkpoint);
   const { model, spec: named } = checkpointModel(checkpoint);
-  const set = await readImages(spec.data, spec.part, read);
+  const data = await readData(spec.data, read);
   const began = performance.now();
   return withDevice(context, async (device) => {
-    const { parameters, state } = slabsOf(model);
+    const task = taskOf(evaluationSettings(checkpoint), data, device.target.adapter);
     const variables = new Variables(device, checkpoint.seed);
-    const batch = evaluationBatch[device.target.adapter];
-    const program = evaluation(model, crossEntropy, { batch });
-    const executable = await compile(device, program, { variables });
-    const wanted = [parameters.variable, ...(state ? [state.variable] : [])];
-    restoreCheckpoint(checkpoint, variables, wanted);
+    const executable = await compile(device, task.programs().evaluation, { variables });
+    restoreCheckpoint(checkpoint, variables, modelVariables(task.model));
     const { dispatches, submits, bytesPlanned } = executable.stats;
     const { step } = checkpoint;
+    const { batch } = task.settings;
     const say = (event: RunEvent): void => emit(event);
     say({
       event: "start",
       command: "eval",
       versions,
       adapter: device.adapter,
-      data: { source: set.source, [spec.part]: set.count },
-      settings: { checkpoint: spec.checkpoint, part: spec.part, batch, model: { ...named } },
+      unit: task.unit,
+      data: { source: task.data.source, [part]: task.data[part] },
+      settings: { checkpoint: spec.checkpoint, part, batch, model: { ...named } },
       parameters: parametersByPart(model),
       plan: { dispatches, submits, bytes: bytesPlanned },
       step,
       steps: step,
     });
-    const progress = (done: number, total: number): void =>
-      say({ event: "evaluating", split: spec.part, done, total });
-    const found = await evaluate(executable, set, progress, signal);
+    const onProgress = (done: number, total: number): void =>
+      say({ event: "evaluating", split: part, done, total });
+    const found = await task.evaluate(executable, part, { onProgress, signal });
     executable.dispose();
     variables.dispose();
     if (!found) throw new Error("hyperloom: the evaluation was interrupted");
-    say({ event: "eval", split: spec.part, step, ...found });
+    say({ event: "eval", split: part, step, ...found });
+    const { bits_per_character: bits } = found;
     const metrics = {
-      [`${spec.part}_error`]: found.error,
-      [`${spec.part}_loss`]: found.loss,
-      [`${spec.part}_samples`]: found.samples,
+      ...(bits !== undefined && { bits_per_character: bits }),
+      ...metricsOf(part, found),
+      [`${part}_samples`]: task.data[part],
       parameters: countParameters(model.params),
     };
     say({ event: "done", step, metrics, seconds: (performance.now() - began) / 1000 });

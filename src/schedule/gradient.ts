@@ -29,14 +29,15 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
 /**
  * The general form of `gradient`: Σ_k <cotangents[k], ∂outputs[k]/∂x> for each x of `wrt`.
  * @param cotangents one for each output, of its shape
- * @returns null where no gradient flows
+ * @returns null where no gradient flows, as into integers
  */
 export function pullBack(
   outputs: readonly Tensor[],
   cotangents: readonly Tensor[],
   wrt: readonly Tensor[],
 ): (Tensor | null)[] {
-  const wanted = new Set(wrt);
+  // Nothing flows into integers: symbols, keys.
+  const wanted = new Set(wrt.filter(({ dtype }) => dtype === "f32"));
   const nodes = between(wanted, outputs);
   const arrived = new Map<Tensor, Tensor>();
   const arrive = (x: Tensor, dx: Tensor): void => {

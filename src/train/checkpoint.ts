@@ -1,26 +1,14 @@
-import type { ImageSet } from "../data/images";
-import type { Device } from "../gpu/device";
-import { type Shape, show, size } from "../graph/shape";
+import { show, size } from "../graph/shape";
 import {
   readSafetensors,
   type SafeTensor,
   type SafetensorsError,
   writeSafetensors,
 } from "../io/safetensors";
-import { slabsOf } from "../nn/slabs";
 import type { HostArray, Variable, VariableEntry } from "../ops/sources";
-import { compile } from "../schedule/executable";
-import { Variables } from "../schedule/variables";
+import type { Variables } from "../schedule/variables";
 import type { Json, JsonObject } from "./events";
-import { momentVariables, prediction } from "./programs";
-import {
-  type AnyModel,
-  buildModel,
-  type ModelSpec,
-  modelSpec,
-  optimizer,
-  type TrainSettings,
-} from "./tasks";
+import { buildModel, type ModelSpec, modelSpec, type NamedModel } from "./models";
 
 const FORMAT = "hyperloom checkpoint 1";
 
@@ -170,7 +158,7 @@ export function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
 }
 
 /** The named model that a checkpoint was made from. @throws CheckpointError where there is none. */
-export function checkpointModel(checkpoint: Checkpoint): { spec: ModelSpec; model: AnyModel } {
+export function checkpointModel(checkpoint: Checkpoint): { spec: ModelSpec; model: NamedModel } {
   const { file, model } = checkpoint;
   try {
     const spec = modelSpec(model.name, model.options);
@@ -179,31 +167,6 @@ export function checkpointModel(checkpoint: Checkpoint): { spec: ModelSpec; mode
     const reason = (error as Error).message.replace("hyperloom: ", "");
     throw new CheckpointError(file, reason, { cause: error });
   }
-}
-
-/**
- * The settings of the run that a checkpoint is from, checked.
- * @throws CheckpointError where it has none, or some that cannot be.
- */
-export function checkpointSettings(checkpoint: Checkpoint): TrainSettings {
-  const { file, settings, seed, step } = checkpoint;
-  const { spec } = checkpointModel(checkpoint);
-  const isNumber = (x: Json | undefined, from: number, to: number): boolean =>
-    typeof x === "number" && x >= from && x <= to;
-  const { task, preset, batch, steps, lr, decay, floor, clip, augment } = settings;
-  const good =
-    task === "mnist" &&
-    typeof preset === "string" &&
-    typeof augment === "boolean" &&
-    [batch, steps].every((x) => Number.isInteger(x)) &&
-    isNumber(batch, 1, 65_536) &&
-    isNumber(steps, step, Number.MAX_SAFE_INTEGER) &&
-    isNumber(lr, 0, 1e6) &&
-    isNumber(decay, 0, 1) &&
-    isNumber(floor, 0, 1e6) &&
-    isNumber(clip, 0, Number.MAX_VALUE);
-  if (!good) throw new CheckpointError(file, "it has no settings of a run of mnist to go on with");
-  return { ...(settings as unknown as TrainSettings), model: spec, seed };
 }
 
 /**
@@ -230,36 +193,11 @@ export function checkTensors(checkpoint: Checkpoint, wanted: readonly Variable[]
   }
 }
 
-/** What identifies training data: its size and SHA-256 over labels and images. */
-export async function fingerprint({
-  images,
-  labels,
-  count,
-  source,
-}: ImageSet): Promise<JsonObject> {
-  const all = new Uint8Array(labels.length + images.length);
-  all.set(labels);
-  all.set(images, labels.length);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", all));
-  const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  // The name alone: where the files lay is nobody's business.
-  const [name = source] = source.split(/ from | downloaded/);
-  return { name, samples: count, sha256 };
-}
-
-/** @throws CheckpointError unless a checkpoint's run was trained on these very images. */
-export async function checkData({ data, file }: Checkpoint, train: ImageSet): Promise<void> {
-  const here = await fingerprint(train);
+/** @throws CheckpointError unless a checkpoint's run was trained on the data that `here` identifies. */
+export function checkData({ data, file }: Checkpoint, here: JsonObject): void {
   if (data.sha256 === here.sha256) return;
-  const [was, is] = [data, here].map(({ name, samples }) => `${name} (${samples} images)`);
+  const [was, is] = [data, here].map(({ name, samples }) => `${name} (${samples} samples)`);
   throw new CheckpointError(file, `it was trained on ${was}, the data here are ${is}; see --data`);
-}
-
-/** All variables of a run: parameters, state and moments. */
-export function runVariables(model: AnyModel, settings: TrainSettings): Variable[] {
-  const { parameters, state } = slabsOf(model);
-  const moments = momentVariables(parameters.variable, optimizer(settings));
-  return [parameters.variable, ...(state ? [state.variable] : []), ...moments];
 }
 
 /**
@@ -304,68 +242,4 @@ export function loadCheckpoint(
   }
   restoreCheckpoint(checkpoint, variables, expected.variables);
   return checkpoint;
-}
-
-/** A model ready to answer. */
-export interface LoadedModel {
-  readonly checkpoint: Checkpoint;
-  /** Outputs [n, …] for any number n of samples, one after another: f32 [n, C, H, W] of pixels / 255. */
-  predict(x: Float32Array): Promise<Float32Array>;
-  dispose(): void;
-}
-
-/**
- * Rebuilds the model that a checkpoint was made from and puts its weights on a device.
- * @param options.model In place of the named model, with `input`, the shape of one sample, where it
- *   leaves that open; `batch` samples are computed at a time (64); `file` is its name in messages.
- * @throws CheckpointError before any work on the device.
- */
-export async function loadModel(
-  device: Device,
-  bytes: Uint8Array,
-  options: {
-    readonly model?: AnyModel;
-    readonly input?: Shape;
-    readonly batch?: number;
-    readonly file?: string;
-  } = {},
-): Promise<LoadedModel> {
-  const { batch = 64, file = "checkpoint" } = options;
-  const checkpoint = readCheckpoint(bytes, file);
-  const model = options.model ?? checkpointModel(checkpoint).model;
-  const { parameters, state } = slabsOf(model);
-  const wanted = [parameters.variable, ...(state ? [state.variable] : [])];
-  checkTensors(checkpoint, wanted);
-  const variables = new Variables(device, checkpoint.seed);
-  const program = prediction(model, { batch, ...(options.input && { input: options.input }) });
-  const [input, output] = [program.inputs.x, program.outputs.y].map(
-    (t) => size(t?.shape ?? []) / batch,
-  );
-  const executable = await compile(device, program, { variables }).catch((error: unknown) => {
-    variables.dispose();
-    throw error;
-  });
-  restoreCheckpoint(checkpoint, variables, wanted);
-  const predict = async (x: Float32Array): Promise<Float32Array> => {
-    const [inputs, outputs] = [input ?? 1, output ?? 1];
-    const n = x.length / inputs;
-    if (!Number.isInteger(n)) {
-      throw new RangeError(
-        `hyperloom: predict: ${x.length} values are no multiple of ${inputs} a sample`,
-      );
-    }
-    const y = new Float32Array(n * outputs);
-    for (let at = 0; at < n; at += batch) {
-      const padded = new Float32Array(batch * inputs);
-      padded.set(x.subarray(at * inputs, (at + batch) * inputs));
-      const rows = (await executable.run({ x: padded })).y as Float32Array;
-      y.set(rows.subarray(0, Math.min(batch, n - at) * outputs), at * outputs);
-    }
-    return y;
-  };
-  const dispose = (): void => {
-    executable.dispose();
-    variables.dispose();
-  };
-  return { checkpoint, predict, dispose };
 }

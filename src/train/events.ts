@@ -8,6 +8,27 @@ export interface JsonObject {
   readonly [name: string]: Json;
 }
 
+/** What a run counts. */
+export type Unit = "images" | "characters" | "sequences";
+
+/** What is measured besides the loss; which of them, depends on the task. */
+export interface Measures {
+  /** Share that was wrong. */
+  readonly error?: number;
+  /** Share that was right. */
+  readonly accuracy?: number;
+  /** The loss in bits. */
+  readonly bits_per_character?: number;
+}
+
+/** What a whole pass over a part of the data found. */
+export interface Evaluated extends Measures {
+  /** Mean in nats. */
+  readonly loss: number;
+  /** Samples, or predictions, that it is the mean of. */
+  readonly samples: number;
+}
+
 /** What a run is about to do: sent once, before the first step. */
 export interface StartEvent {
   readonly event: "start";
@@ -16,11 +37,13 @@ export interface StartEvent {
   /** Of hyperloom and of the runtime. */
   readonly versions: Readonly<Record<string, string>>;
   readonly adapter: AdapterDescription;
-  /** Where the images come from, and how many there are of each part. */
+  /** What is counted. */
+  readonly unit: Unit;
+  /** Where the data come from, and how many units there are of each part. */
   readonly data: { readonly source: string } & Readonly<Record<string, string | number>>;
   /** Every setting, resolved: presets and defaults are spelled out. */
   readonly settings: JsonObject;
-  /** Parameters by part, such as `conv1` or `generator`. */
+  /** Parameters by part, such as `conv1`, `generator` or `hyper cell`. */
   readonly parameters: Readonly<Record<string, number>>;
   /** Counters of one step, where steps are taken. */
   readonly plan?: { readonly dispatches: number; readonly submits: number; readonly bytes: number };
@@ -41,8 +64,10 @@ export interface StepEvent {
   /** Share of the batch that was right. */
   readonly accuracy: number;
   readonly lr: number;
-  /** Over the last steps. */
-  readonly imagesPerSecond: number;
+  /** Of the run's unit, over the last steps. */
+  readonly imagesPerSecond?: number;
+  readonly charactersPerSecond?: number;
+  readonly sequencesPerSecond?: number;
   /** Since the run began. */
   readonly seconds: number;
 }
@@ -56,14 +81,10 @@ export interface EvaluatingEvent {
 }
 
 /** A whole pass over a part of the data. */
-export interface EvalEvent {
+export interface EvalEvent extends Evaluated {
   readonly event: "eval";
   readonly split: string;
   readonly step: number;
-  readonly loss: number;
-  /** Share that was wrong. */
-  readonly error: number;
-  readonly samples: number;
 }
 
 /** A snapshot that was handed over to be kept. */
@@ -98,3 +119,24 @@ export type RunEvent =
   | CheckpointEvent
   | DoneEvent
   | StoppedEvent;
+
+/** Units a second of a step. */
+export function perSecond(step: StepEvent): number {
+  const { imagesPerSecond, charactersPerSecond, sequencesPerSecond } = step;
+  return imagesPerSecond ?? charactersPerSecond ?? sequencesPerSecond ?? Number.NaN;
+}
+
+/**
+ * The metrics of a pass over a part: `test_loss`, `test_error`, …; of the test set the others go by
+ * their names alone (`bits_per_character`, `accuracy`).
+ */
+export function metricsOf(split: string, { loss, error, ...rest }: Evaluated) {
+  const { bits_per_character: bits, accuracy } = rest;
+  const name = (metric: string): string => (split === "test" ? metric : `${split}_${metric}`);
+  return {
+    ...(error !== undefined && { [`${split}_error`]: error }),
+    ...(bits !== undefined && { [name("bits_per_character")]: bits }),
+    ...(accuracy !== undefined && { [name("accuracy")]: accuracy }),
+    [`${split}_loss`]: loss,
+  };
+}

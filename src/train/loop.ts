@@ -1,9 +1,5 @@
-import { batchSource } from "../data/batches";
-import type { ImageSet, ImageSplit } from "../data/images";
 import type { Device } from "../gpu/device";
-import type { Target } from "../gpu/dispatch";
 import type { HostTensor } from "../hyper/bake";
-import { crossEntropy } from "../nn/losses";
 import { countParameters } from "../nn/slabs";
 import { compile, type Executable } from "../schedule/executable";
 import { Variables } from "../schedule/variables";
@@ -12,22 +8,13 @@ import {
   type CheckpointMetadata,
   checkData,
   checkTensors,
-  fingerprint,
   restoreCheckpoint,
-  runVariables,
   writeCheckpoint,
 } from "./checkpoint";
-import type { JsonObject, RunEvent } from "./events";
-import { evaluation, trainStep } from "./programs";
-import {
-  type AnyModel,
-  augmentation,
-  buildModel,
-  optimizer as makeOptimizer,
-  plainWeights,
-  schedule,
-  type TrainSettings,
-} from "./tasks";
+import { type Evaluated, type JsonObject, metricsOf, type RunEvent } from "./events";
+import { parametersByPart } from "./models";
+import { optimizerOf, schedule } from "./settings";
+import { Flight, type Task } from "./task";
 
 /** The loss of a step was NaN or infinite; the last snapshot is of before. */
 export class NonFiniteLossError extends Error {
@@ -46,8 +33,7 @@ export class NonFiniteLossError extends Error {
 /** What a run needs. */
 export interface TrainOptions {
   readonly device: Device;
-  readonly settings: TrainSettings;
-  readonly data: ImageSplit;
+  readonly task: Task;
   /** Go on from here; its settings must be the run's, but for the number of steps. */
   readonly resume?: Checkpoint;
   /** Ends the run after the step under way, with a snapshot. */
@@ -69,119 +55,44 @@ export interface TrainResult {
   /** False where the signal ended it before its last step or its test. */
   readonly completed: boolean;
   readonly step: number;
-  /** `test_error`, `validation_error`, `train_samples`, `test_samples`, `parameters`, … */
+  /** `test_error` or `bits_per_character`, `validation_…`, `train_samples`, `parameters`, … */
   readonly metrics: Readonly<Record<string, number>>;
-  /** All weights as the plain network has them, by path. */
+  /** Where the task has weights worth a picture: as the plain network has them, by path. */
   readonly weights: ReadonlyMap<string, HostTensor>;
 }
 
-/** Samples that one evaluation step takes, by class of adapter: large enough to pay, small enough to stop. */
-export const evaluationBatch: Readonly<Record<Target["adapter"], number>> = {
-  software: 100,
-  gpu: 1000,
-};
-
-// Runs whose results are still under way: enough to keep the queue busy, few enough to stop soon.
-const IN_FLIGHT = 2;
 // Steps over which the speed is averaged.
 const SPEED_WINDOW = 20;
 
-/** A running total over samples. */
-export interface Evaluated {
-  readonly loss: number;
-  /** Share that was wrong. */
-  readonly error: number;
-  readonly samples: number;
-}
-
 /**
- * Runs an `evaluation` program over a whole set, each sample counted once; null where the signal
- * ended it.
- */
-export async function evaluate(
-  executable: Executable,
-  set: ImageSet,
-  onProgress: (done: number, total: number) => void = () => {},
-  signal?: AbortSignal,
-): Promise<Evaluated | null> {
-  const batch = executable.program.inputs.x?.shape[0] ?? 1;
-  const source = batchSource(set, { batch, seed: 0, shuffle: false });
-  let [loss, correct, done] = [0, 0, 0];
-  const flight = new Flight();
-  for (let k = 0; k < source.perEpoch && !signal?.aborted; k++) {
-    const { images: x, labels, weight, size } = source.at(k);
-    await flight.add(
-      executable.run({ x, labels, weight }).then((outputs) => {
-        loss += (outputs.loss?.[0] ?? Number.NaN) * size;
-        correct += outputs.correct?.[0] ?? Number.NaN;
-        done += size;
-        onProgress(done, set.count);
-      }),
-    );
-  }
-  await flight.land();
-  if (done < set.count) return null;
-  return { loss: loss / done, error: (done - correct) / done, samples: done };
-}
-
-/** Promises under way, at most IN_FLIGHT of them, in order. */
-class Flight {
-  #pending: Promise<void>[] = [];
-
-  /** Takes one up, after waiting for the oldest where there are too many. */
-  async add(work: Promise<void>): Promise<void> {
-    // A failure is thrown when its turn comes; until then it must not count as unhandled.
-    work.catch(() => undefined);
-    this.#pending.push(work);
-    if (this.#pending.length >= IN_FLIGHT) await this.#pending.shift();
-  }
-
-  /** Waits for all. */
-  async land(): Promise<void> {
-    while (this.#pending.length > 0) await this.#pending.shift();
-  }
-}
-
-/** Parameters by the first part of their path. */
-export function parametersByPart(model: AnyModel): Record<string, number> {
-  const branches = Object.entries(model.params as Readonly<Record<string, AnyModel["params"]>>);
-  return Object.fromEntries(branches.map(([name, branch]) => [name, countParameters(branch)]));
-}
-
-/**
- * Trains a model on images: shuffled anew each epoch, validated at the end of each, tested at the
- * end of the run. Equal settings and data give equal bits, whether or not the run was interrupted
- * and resumed in between. The variables and executables it makes are freed at its end.
+ * Trains as a task says, validates now and then, and tests at the end of the run. Equal settings and
+ * data give equal bits, whether or not the run was interrupted and resumed in between. The variables
+ * and executables it makes are freed at its end.
  * @throws NonFiniteLossError naming the step; CheckpointError where `resume` is of another run;
  *   DeviceLostError. What `onSnapshot` has by then is good.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { settings, device, data, resume } = options;
-  const model = buildModel(settings.model);
-  const identity = await fingerprint(data.train);
+  const { task, device, resume } = options;
+  const identity = await task.identity();
   if (resume) {
-    checkTensors(resume, runVariables(model, settings));
-    await checkData(resume, data.train);
+    checkTensors(resume, task.variables);
+    checkData(resume, identity);
   }
-  const variables = new Variables(device, settings.seed);
+  const variables = new Variables(device, task.settings.seed);
   const made: Executable[] = [];
   try {
-    const optimizer = makeOptimizer(settings);
-    const batch = evaluationBatch[device.target.adapter];
-    const programs = [
-      trainStep(model, crossEntropy, optimizer, { batch: settings.batch }),
-      evaluation(model, crossEntropy, { batch }),
-    ];
-    for (const program of programs) made.push(await compile(device, program, { variables }));
-    if (resume) restoreCheckpoint(resume, variables, runVariables(model, settings));
+    const { step, evaluation } = task.programs();
+    for (const program of [step, evaluation]) {
+      made.push(await compile(device, program, { variables }));
+    }
+    if (resume) restoreCheckpoint(resume, variables, task.variables);
     const metadata: Omit<CheckpointMetadata, "progress"> = {
-      model: settings.model,
-      settings: settings as unknown as JsonObject,
-      optimizer: optimizer.settings,
+      model: task.settings.model,
+      settings: task.settings as unknown as JsonObject,
+      optimizer: optimizerOf(task.settings).settings,
       data: identity,
     };
-    const [step, evaluator] = made as [Executable, Executable];
-    return await new Run(options, model, variables, step, evaluator, metadata).run();
+    return await new Run(options, variables, made as [Executable, Executable], metadata).run();
   } finally {
     for (const executable of made) executable.dispose();
     variables.dispose();
@@ -193,11 +104,13 @@ class Run {
   readonly #emit: (event: RunEvent) => void;
   readonly #began = performance.now();
   readonly #finished: number[] = [];
+  readonly #step: Executable;
+  readonly #evaluator: Executable;
   #snapshotAt = performance.now();
-  #bestError: number;
-  #validationError: number;
+  #best: number;
+  #validated: Evaluated | null = null;
   /** The last step that was validated. */
-  #validated: number;
+  #validatedAt = -1;
   /** Whether the test is done, with which a run ends. */
   #tested = false;
   /** Steps whose results have come. */
@@ -205,30 +118,33 @@ class Run {
 
   constructor(
     readonly options: TrainOptions,
-    readonly model: AnyModel,
     readonly variables: Variables,
-    readonly step: Executable,
-    readonly evaluator: Executable,
+    [step, evaluator]: readonly [Executable, Executable],
     readonly metadata: Omit<CheckpointMetadata, "progress">,
   ) {
+    this.#step = step;
+    this.#evaluator = evaluator;
     this.#emit = options.onEvent ?? (() => {});
-    const { bestError, validationError, validated } = options.resume?.progress ?? {};
-    this.#bestError = typeof bestError === "number" ? bestError : Number.POSITIVE_INFINITY;
-    this.#validationError = typeof validationError === "number" ? validationError : Number.NaN;
-    this.#validated = typeof validated === "number" ? validated : -1;
+    const { best, validated, validatedAt } = options.resume?.progress ?? {};
+    this.#best = typeof best === "number" ? best : Number.POSITIVE_INFINITY;
+    if (typeof validatedAt === "number") {
+      this.#validatedAt = validatedAt;
+      this.#validated = (validated as unknown as Evaluated | undefined) ?? null;
+    }
     this.#done = variables.step;
   }
 
   async run(): Promise<TrainResult> {
+    const { task } = this.options;
     this.#start();
     try {
       const completed = await this.#steps();
-      const tested = completed ? await this.#evaluate("test") : null;
+      const tested = completed ? await this.#test() : null;
       if (tested) {
         this.#tested = true;
         await this.#snapshot("last");
       }
-      const weights = await plainWeights(this.model, this.variables);
+      const weights = (await task.weights?.(this.variables)) ?? new Map<string, HostTensor>();
       const metrics = this.#metrics(tested);
       if (tested) {
         this.#emit({ event: "done", step: this.#done, metrics, seconds: this.#seconds() });
@@ -247,43 +163,37 @@ class Run {
   }
 
   #start(): void {
-    const { settings, data, device, versions = {} } = this.options;
-    const { dispatches, submits, bytesPlanned } = this.step.stats;
+    const { task, device, versions = {} } = this.options;
+    const { dispatches, submits, bytesPlanned } = this.#step.stats;
     this.#emit({
       event: "start",
       command: "train",
       versions,
       adapter: device.adapter,
-      data: {
-        source: data.train.source,
-        train: data.train.count,
-        validation: data.validation.count,
-        test: data.test.count,
-      },
+      unit: task.unit,
+      data: task.data,
       settings: { ...this.metadata.settings, optimizer: this.metadata.optimizer },
-      parameters: parametersByPart(this.model),
+      parameters: parametersByPart(task.model),
       plan: { dispatches, submits, bytes: bytesPlanned },
       step: this.variables.step,
-      steps: settings.steps,
+      steps: task.settings.steps,
     });
   }
 
   /** Takes the steps that are left; false where the signal ended them. */
   async #steps(): Promise<boolean> {
-    const { settings, data, signal, snapshots = { steps: 500, seconds: 60 } } = this.options;
-    const { batch, seed, steps } = settings;
-    const augment = augmentation(settings);
-    const source = batchSource(data.train, { batch, seed, shuffle: true, augment });
+    const { task, signal, snapshots = { steps: 500, seconds: 60 } } = this.options;
+    const { steps } = task.settings;
     const flight = new Flight();
-    const validates = (t: number): boolean => t > 0 && (t % source.perEpoch === 0 || t === steps);
+    const validates = (t: number): boolean => t > 0 && (task.validates(t) || t === steps);
     // The run that this one goes on from may have ended in its validation.
     const { step } = this.variables;
-    if (validates(step) && this.#validated !== step) await this.#validate();
+    if (validates(step) && this.#validatedAt !== step) await this.#validate();
     for (let t = this.variables.step + 1; t <= steps; t++) {
       if (signal?.aborted) break;
-      const { images: x, labels, weight, size, epoch } = source.at(t - 1);
+      const { inputs, size, epoch } = task.at(t);
       await flight.add(
-        this.step.run({ x, labels, weight }).then((outputs) => {
+        this.#step.run(inputs).then((outputs) => {
           const [loss = Number.NaN] = outputs.loss ?? [];
           this.#report(t, epoch, loss, (outputs.correct?.[0] ?? 0) / size);
         }),
@@ -302,24 +212,9 @@ class Run {
     return !signal?.aborted;
   }
 
-  /** Validates and keeps the weights; an interrupted validation is made up for when resumed. */
-  async #validate(): Promise<void> {
-    const { step } = this.variables;
-    const validated = await this.#evaluate("validation");
-    if (validated) {
-      this.#validated = step;
-      this.#validationError = validated.error;
-    }
-    if (validated && validated.error < this.#bestError) {
-      this.#bestError = validated.error;
-      await this.#snapshot("best");
-    }
-    await this.#snapshot("last");
-  }
-
   #report(step: number, epoch: number, loss: number, accuracy: number): void {
     if (!Number.isFinite(loss)) throw new NonFiniteLossError(step, loss);
-    const { settings } = this.options;
+    const { task } = this.options;
     this.#done = step;
     const now = performance.now();
     if (this.#finished.push(now) > SPEED_WINDOW) this.#finished.shift();
@@ -332,17 +227,38 @@ class Run {
       epoch,
       loss,
       accuracy,
-      lr: schedule(settings).at(step),
-      imagesPerSecond: stepsPerSecond * settings.batch,
+      lr: schedule(task.settings).at(step),
+      [`${task.unit}PerSecond`]: stepsPerSecond * task.stepSize,
       seconds: this.#seconds(),
     });
   }
 
+  /** Validates and keeps the weights; an interrupted validation is made up for when resumed. */
+  async #validate(): Promise<void> {
+    const { task } = this.options;
+    const validated = await this.#evaluate("validation");
+    if (validated) {
+      this.#validated = validated;
+      this.#validatedAt = this.variables.step;
+      if (task.score(validated) < this.#best) {
+        this.#best = task.score(validated);
+        await this.#snapshot("best");
+      }
+    }
+    await this.#snapshot("last");
+  }
+
+  /** The figures of the test set; null where the signal ended it. */
+  async #test(): Promise<Evaluated | null> {
+    if (this.options.task.validationIsTest && this.#validated) return this.#validated;
+    return this.#evaluate("test");
+  }
+
   async #evaluate(split: "validation" | "test"): Promise<Evaluated | null> {
-    const { data, signal } = this.options;
-    const progress = (done: number, total: number): void =>
+    const { task, signal } = this.options;
+    const onProgress = (done: number, total: number): void =>
       this.#emit({ event: "evaluating", split, done, total });
-    const evaluated = await evaluate(this.evaluator, data[split], progress, signal);
+    const evaluated = await task.evaluate(this.#evaluator, split, { onProgress, signal });
     // Time spent here is none of the steps'.
     this.#finished.length = 0;
     if (evaluated) this.#emit({ event: "eval", split, step: this.#done, ...evaluated });
@@ -350,34 +266,33 @@ class Run {
   }
 
   async #snapshot(kind: "last" | "best"): Promise<void> {
-    const { all, seed, step } = this.variables;
-    const values = await this.variables.read(all);
+    const { seed, step } = this.variables;
+    const kept = this.options.task.variables;
+    const values = await this.variables.read(kept);
     // The update of a step shows in the loss of the next one, which may never come.
-    const broken = all.find((_, k) => (values[k] as Float32Array).some((v) => !Number.isFinite(v)));
-    if (broken) throw new NonFiniteLossError(step + 1, Number.NaN);
+    if (values.some((array) => (array as Float32Array).some((v) => !Number.isFinite(v)))) {
+      throw new NonFiniteLossError(step + 1, Number.NaN);
+    }
     const progress: JsonObject = {
-      ...(Number.isFinite(this.#bestError) && { bestError: this.#bestError }),
-      ...(this.#validated >= 0 && {
-        validated: this.#validated,
-        validationError: this.#validationError,
-      }),
+      ...(Number.isFinite(this.#best) && { best: this.#best }),
+      ...(this.#validated && { validated: { ...this.#validated }, validatedAt: this.#validatedAt }),
       ...(this.#tested && { tested: true }),
     };
-    const bytes = writeCheckpoint(all, values, { ...this.metadata, progress, seed, step });
+    const bytes = writeCheckpoint(kept, values, { ...this.metadata, progress, seed, step });
     await this.options.onSnapshot?.(kind, bytes);
     this.#snapshotAt = performance.now();
     this.#emit({ event: "checkpoint", kind, step, bytes: bytes.length });
   }
 
   #metrics(tested: Evaluated | null): Record<string, number> {
-    const { data } = this.options;
+    const { data, model } = this.options.task;
     return {
-      ...(tested && { test_error: tested.error, test_loss: tested.loss }),
-      ...(Number.isFinite(this.#validationError) && { validation_error: this.#validationError }),
-      train_samples: data.train.count,
-      validation_samples: data.validation.count,
-      test_samples: data.test.count,
-      parameters: countParameters(this.model.params),
+      ...(tested && metricsOf("test", tested)),
+      ...(this.#validated && metricsOf("validation", this.#validated)),
+      train_samples: data.train,
+      validation_samples: data.validation,
+      test_samples: data.test,
+      parameters: countParameters(model.params),
       steps: this.#done,
     };
   }

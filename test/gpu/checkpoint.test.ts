@@ -11,14 +11,15 @@ import {
   type Checkpoint,
   CheckpointError,
   checkpointModel,
-  checkpointSettings,
   loadCheckpoint,
-  loadModel,
   readCheckpoint,
   saveCheckpoint,
 } from "../../src/train/checkpoint";
 import { momentVariables, prediction, trainStep } from "../../src/train/programs";
-import { type AnyModel, buildModel, modelSpec } from "../../src/train/tasks";
+import { checkpointSettings } from "../../src/train/checkpoint-settings";
+import type { AnyModel } from "../../src/train/image-models";
+import { loadModel } from "../../src/train/load-model";
+import { buildModel, modelSpec } from "../../src/train/models";
 import { testDevice } from "./check-case";
 
 const spec = modelSpec("hyper-cnn", {

@@ -6,14 +6,16 @@ import { crossEntropy } from "../../src/nn/losses";
 import { compile } from "../../src/schedule/executable";
 import { CheckpointError, readCheckpoint } from "../../src/train/checkpoint";
 import type { RunEvent, StepEvent } from "../../src/train/events";
-import { evaluate, NonFiniteLossError, type TrainOptions, train } from "../../src/train/loop";
+import { evaluateImages, imageSettings, imageTask } from "../../src/train/image-task";
+import { NonFiniteLossError, type TrainOptions, train } from "../../src/train/loop";
+import { buildModel, modelSpec } from "../../src/train/models";
 import { evaluation } from "../../src/train/programs";
-import { buildModel, modelSpec, type TrainSettings, trainSettings } from "../../src/train/tasks";
+import type { ImageSettings } from "../../src/train/settings";
 import { testDevice } from "./check-case";
 
 // 7 steps an epoch, the last of them smaller.
 const toyData = digitsSplit({ train: 52, validation: 11, test: 23 });
-const toy: TrainSettings = {
+const toy: ImageSettings = {
   task: "mnist",
   preset: "toy",
   model: modelSpec("hyper-cnn", { channels: [3, 2], kernelSize: 3, nz: 2, d: 3 }),
@@ -37,7 +39,11 @@ interface Ran {
 
 /** Runs the toy and gathers what it says and hands over. */
 async function run(
-  options: Partial<TrainOptions> = {},
+  {
+    settings = toy,
+    data = toyData,
+    ...options
+  }: Partial<Omit<TrainOptions, "task">> & { settings?: ImageSettings; data?: typeof toyData } = {},
   more: (event: RunEvent) => void = () => {},
 ): Promise<Ran & { error?: unknown }> {
   const events: RunEvent[] = [];
@@ -45,8 +51,7 @@ async function run(
   let error: unknown;
   await train({
     device: await testDevice(),
-    settings: toy,
-    data: toyData,
+    task: imageTask(settings, data, "software"),
     onEvent: (event) => {
       events.push(event);
       more(event);
@@ -221,7 +226,7 @@ test("an evaluation counts each sample once, whatever the batch", async () => {
     const executable = await compile(device, evaluation(model, crossEntropy, { batch }), {
       seed: 1,
     });
-    results.push(await evaluate(executable, toyData.test));
+    results.push(await evaluateImages(executable, toyData.test));
     executable.dispose();
   }
   const [first, ...rest] = results;
@@ -235,7 +240,7 @@ test("an evaluation counts each sample once, whatever the batch", async () => {
 test("the hyper-CNN learns the embedded digits: 97 % of the test images and more", async () => {
   const data = digitsSplit({ train: 8000, validation: 100, test: 1000 });
   const preset = { model: "hyper-cnn", preset: "quick", flags: { seed: 1, steps: 250 } } as const;
-  const settings = trainSettings(preset, "software", data.train.count);
+  const settings = imageSettings(preset, "software", data.train.count);
   const { events, error } = await run({ settings, data });
   expect(error).toBeUndefined();
   const done = events.at(-1);
