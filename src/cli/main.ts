@@ -50,5 +50,7 @@ try {
     process.stderr.write(`${text.replace(/\s*\n\s*/g, " ")}\n`);
     if (process.env.HYPERLOOM_DEBUG === "1") process.stderr.write(`${stack}\n`);
     process.exitCode = exitStatus(error);
+    // What hangs would not let the process end in order.
+    if ((error as Error).name === "GpuHangError") process.exit();
   }
 }

@@ -62,7 +62,7 @@ export class PipelineCache {
       counts.created++;
       const pipeline = await gpu.createComputePipelineAsync({
         label: kernel.name,
-        layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        layout: gpu.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
         compute: { module, entryPoint: kernel.entryPoint, constants: overrides },
       });
       return { pipeline, layout };

@@ -83,12 +83,14 @@ async function timestamps(
   to: number,
 ): Promise<number[]> {
   const count = 2 * (to - from);
-  const querySet = device.gpu.createQuerySet({ type: "timestamp", count });
+  const querySet = device.gpu.createQuerySet({ label: "timestamps", type: "timestamp", count });
   const resolve = device.createBuffer({
+    label: "timestamps",
     size: 8 * count,
     usage: BufferUsage.QUERY_RESOLVE | BufferUsage.COPY_SRC,
   });
   const staging = device.createBuffer({
+    label: "timestamps, read back",
     size: 8 * count,
     usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST,
   });
