@@ -249,7 +249,8 @@ function scanGradient(node: Node<ScanAttrs>, dys: readonly (Tensor | null)[]): (
   const inner = new Map<Tensor, Tensor>();
   for (const [k, s] of body.states.entries()) inner.set(s, element(s, outputs.before[k] as Tensor));
   for (const [k, x] of body.xs.entries()) inner.set(x, element(x, stacks[k] as Tensor));
-  for (const [k, c] of body.constants.entries()) inner.set(c, constants[k] as Tensor);
+  // Stand-ins: one constant may be computed from another, which is no business of the step.
+  for (const c of body.constants) inner.set(c, stepInput(c));
   const { roots } = substitute([...body.next, ...body.ys], inner);
   const carried = body.states.map(stepInput);
 
@@ -280,6 +281,9 @@ function scanGradient(node: Node<ScanAttrs>, dys: readonly (Tensor | null)[]): (
 
   // Results of the forward loop that it stored take the place of computing them again.
   const saved = new Map<Tensor, Tensor>();
+  for (const [k, c] of body.constants.entries()) {
+    saved.set(inner.get(c) as Tensor, constants[k] as Tensor);
+  }
   for (const [k, y] of body.next.entries()) {
     const again = roots[k] as Tensor;
     if (!inner.has(y)) saved.set(again, element(y, outputs.after[k] as Tensor));

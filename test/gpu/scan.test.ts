@@ -73,6 +73,22 @@ const lstm: CellCase = {
   },
 };
 
+/** Weights of which one is computed from the other, outside the loop. */
+const tied: CellCase = {
+  name: "tied weights",
+  states: ({ B, H }) => [[B, H]],
+  weights: ({ X, H }) => [
+    [X, H],
+    [H, H],
+  ],
+  cell: ([Wx, Wh], [h], x) => {
+    const twice = mul(tanh(Wh as Tensor), 2);
+    const once = add(matmul(h as Tensor, Wh as Tensor), matmul(x, Wx as Tensor));
+    const next = tanh(add(once, mul(matmul(h as Tensor, twice), 0.3)));
+    return { states: [next], outputs: [next] };
+  },
+};
+
 /** A state that stays as it is, one that is the input, one that does not depend on the others. */
 const odd: CellCase = {
   name: "odd states",
@@ -176,7 +192,7 @@ const aligned: Sizes = { B: 4, X: 16, H: 16 };
 const uneven: Sizes = { B: 3, X: 5, H: 7 };
 
 describe("scan is the loop written out, forward and backward", () => {
-  for (const c of [rnn, lstm, odd, rightHand, layers]) {
+  for (const c of [tied, rnn, lstm, odd, rightHand, layers]) {
     for (const [name, s] of Object.entries({ aligned, uneven })) {
       test(`${c.name}, ${name} sizes`, () => compare(c, 5, s, {}));
       test(`${c.name}, ${name} sizes, backwards in time`, () =>
