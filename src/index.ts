@@ -66,6 +66,7 @@ export { type Context, type Module, module, type ParamSpec, type Values } from "
 export * from "./nn/recurrent";
 export { overSequence, type Recurrent } from "./nn/sequence";
 export { countParameters, slabsOf } from "./nn/slabs";
+export * from "./ops/categorical";
 export * from "./ops/contraction";
 export * from "./ops/conv2d";
 export * from "./ops/dropout";

@@ -1,4 +1,5 @@
 import type { OpCase } from "./case";
+import { categoricalCases } from "./categorical";
 import { contractionCases } from "./contraction";
 import { conv2dCases } from "./conv2d";
 import { dropoutCases } from "./dropout";
@@ -17,6 +18,7 @@ import { softmaxCrossEntropyCases } from "./softmax-cross-entropy";
 
 /** Every case of every op. */
 export const allCases: readonly OpCase[] = [
+  ...categoricalCases,
   ...contractionCases,
   ...conv2dCases,
   ...dropoutCases,
