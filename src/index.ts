@@ -118,6 +118,15 @@ export {
 } from "./train/sequence-programs";
 export * from "./train/sequence-settings";
 export { evaluateSequences, fitChunk, sequenceTask } from "./train/sequence-task";
+export {
+  languageOf,
+  loadSampler,
+  type Sampled,
+  type SampleOptions,
+  type Sampler,
+  type ScaleChange,
+  samplingProgram,
+} from "./train/sampler";
 export * from "./train/settings";
 export type { PassOptions, Split, StepInputs, Task } from "./train/task";
 export { readSafetensors, writeSafetensors } from "./io/safetensors";

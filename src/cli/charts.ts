@@ -66,8 +66,8 @@ export async function lossCurve(
   return `${svg.outerHTML}\n`;
 }
 
-/** A colour for a value in [-1, 1]: blue, white, red. */
-function colour(value: number): readonly [number, number, number] {
+/** A colour for a value in [-1, 1]: blue, white, red; its parts from 0 to 255. */
+export function colour(value: number): readonly [number, number, number] {
   const v = Math.max(-1, Math.min(1, value));
   const [r, g, b] = v < 0 ? [33, 102, 172] : [178, 24, 43];
   const mix = (full: number): number => Math.round(255 + (full - 255) * Math.abs(v) ** 0.8);

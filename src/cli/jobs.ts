@@ -1,6 +1,7 @@
 import { benchJob } from "../../bench/job";
 import { goldenJob } from "./golden-job";
 import type { JobContext } from "./job";
+import { sampleJob } from "./sample-job";
 import { evaluateJob, probeJob, trainJob } from "./training-jobs";
 
 /**
@@ -10,6 +11,7 @@ import { evaluateJob, probeJob, trainJob } from "./training-jobs";
 export const jobs = {
   train: trainJob,
   evaluate: evaluateJob,
+  sample: sampleJob,
   probe: probeJob,
   golden: goldenJob,
   bench: benchJob,

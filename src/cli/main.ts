@@ -8,6 +8,7 @@ import { registerGolden } from "./golden";
 import { registerInfo } from "./info";
 import { addGlobalOptions } from "./options";
 import { isDeno, runUnderDeno } from "./runtimes";
+import { registerSample } from "./sample";
 import { registerTrain } from "./train";
 
 const program = new Command("hyperloom")
@@ -30,6 +31,7 @@ const program = new Command("hyperloom")
 addGlobalOptions(program);
 registerTrain(program);
 registerEval(program);
+registerSample(program);
 registerInfo(program);
 registerGolden(program);
 registerBench(program);

@@ -54,6 +54,11 @@ function unwritable(folder: string, error: unknown): UsageError {
   );
 }
 
+/** Tries out whether a file can be put somewhere, before there is any work. @throws UsageError. */
+export function expectPlace(path: string): void {
+  expectWritable(dirname(path));
+}
+
 /** Takes a run's folder away again where nothing was put into it. */
 export function removeIfEmpty(folder: string): void {
   try {

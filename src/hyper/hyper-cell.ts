@@ -204,6 +204,7 @@ export function hyperCell(main: GatedCell, hyper: GatedCell, options: Generation
       const { z, state: next } = made.step(context, p, inner, h, x);
       const scaled = matmul(z, p.D as Tensor);
       const d = p.b_0 ? add(scaled, staticBias(p.b_0, G, units)) : scaled;
+      context.probe?.("d", d);
       const hg = matmul(h, p.W_h as Tensor);
       const applied = main.update(context, p, own, hg, project(x, p.W_x as Tensor), d);
       return {

@@ -182,7 +182,13 @@ export function stack(cells: readonly Cell[]): Cell {
       let site = context.site ?? 0;
       for (const [k, cell] of cells.entries()) {
         const name = `layer${k}`;
-        const applied = cell.apply({ ...context, site }, branch(p, name), branch(s, name), outputs);
+        const { probe } = context;
+        const at: Context = {
+          ...context,
+          site,
+          ...(probe && { probe: (path, value) => probe(`${name}.${path}`, value) }),
+        };
+        const applied = cell.apply(at, branch(p, name), branch(s, name), outputs);
         site += cell.sites;
         outputs = applied.outputs;
         next[name] = applied.state;

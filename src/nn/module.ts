@@ -36,6 +36,8 @@ export interface Context {
   readonly site?: number;
   /** Masks in place of random ones: entries 0 or 1/keep, for comparison with recorded runs. */
   readonly mask?: (shape: Shape, keep: number, site: number) => Tensor;
+  /** Is told what a module generates on its way, by path, such as a hyper cell's scales `d`. */
+  readonly probe?: (path: string, value: Tensor) => void;
 }
 
 /** What a module makes. */
