@@ -101,6 +101,7 @@ export { Variables } from "./schedule/variables";
 export * from "./train/checkpoint";
 export * from "./train/checkpoint-settings";
 export * from "./train/events";
+export { gradientNorms } from "./train/gradient-norms";
 export * from "./train/image-models";
 export * from "./train/image-task";
 export * from "./train/load-model";

@@ -5,17 +5,25 @@ import { measured } from "./output";
 // Points beyond this number only make the file larger.
 const MOST_POINTS = 1500;
 
+/** What a plot is drawn with and on, loaded when there is one to draw. */
+async function drawing() {
+  const [{ parseHTML }, plot] = await Promise.all([
+    import("linkedom"),
+    import("@observablehq/plot"),
+  ]);
+  return { plot, document: parseHTML("<!doctype html><html><body></body></html>").document };
+}
+
+const style = { background: "white", fontFamily: "system-ui, sans-serif", fontSize: "12px" };
+const margins = { marginLeft: 52, marginRight: 40, marginBottom: 42 };
+
 /** The loss curve of a run as SVG: each step, their running mean, and the validation losses. */
 export async function lossCurve(
   title: string,
   steps: readonly StepEvent[],
   evaluations: readonly EvalEvent[],
 ): Promise<string> {
-  const [{ parseHTML }, plot] = await Promise.all([
-    import("linkedom"),
-    import("@observablehq/plot"),
-  ]);
-  const { document } = parseHTML("<!doctype html><html><body></body></html>");
+  const { plot, document } = await drawing();
   const each = Math.ceil(steps.length / MOST_POINTS);
   const shown = steps.filter((_, k) => k % each === 0);
   const validation = evaluations.filter(({ split }) => split === "validation");
@@ -29,10 +37,8 @@ export async function lossCurve(
     document,
     width: 760,
     height: 400,
-    marginLeft: 52,
-    marginRight: 40,
-    marginBottom: 42,
-    style: { background: "white", fontFamily: "system-ui, sans-serif", fontSize: "12px" },
+    ...margins,
+    style,
     x: {
       label: "step",
       tickFormat: (step: number) => (Number.isInteger(step) ? `${step}` : ""),
@@ -60,6 +66,49 @@ export async function lossCurve(
         strokeWidth: 3,
       }),
       plot.text([title], { frameAnchor: "top-right", text: (t: string) => t, fontWeight: "bold" }),
+    ],
+  });
+  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  return `${svg.outerHTML}\n`;
+}
+
+// Norms below it are drawn at it: a logarithm has no 0.
+const LEAST_NORM = 1e-12;
+
+/** Norms of gradients by how many steps they go back, one line a model, as SVG. */
+export async function gradientCurves(
+  curves: readonly { readonly label: string; readonly norms: readonly number[] }[],
+): Promise<string> {
+  const { plot, document } = await drawing();
+  const points = curves.flatMap(({ label, norms }) =>
+    norms.map((norm, k) => ({ label, k, norm: Math.max(norm, LEAST_NORM) })),
+  );
+  const position = { x: "k", y: "norm", stroke: "label" } as const;
+  const ends = curves.map(({ norms }) => norms.length - 1);
+  const svg = plot.plot({
+    document,
+    width: 760,
+    height: 400,
+    ...margins,
+    marginRight: 170,
+    style,
+    x: { label: "steps back, k", labelAnchor: "center", ticks: 8 },
+    y: { type: "log", label: "‖∂L_T/∂h_(T−k)‖", tickFormat: "~e", ticks: 6, grid: true },
+    color: { range: ["#1f5c99", "#c8442f", "#3c8d4f", "#b7791f", "#6b4fa0", "#55606e", "#a8327e"] },
+    marks: [
+      plot.line(points, { ...position, strokeWidth: 2 }),
+      plot.text(
+        points.filter(({ k }) => ends.includes(k)),
+        plot.selectLast({
+          x: "k",
+          y: "norm",
+          z: "label",
+          text: "label",
+          fill: "label",
+          dx: 6,
+          textAnchor: "start",
+        }),
+      ),
     ],
   });
   svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");

@@ -1,5 +1,6 @@
 import { benchJob } from "../../bench/job";
 import { goldenJob } from "./golden-job";
+import { inspectJob } from "./inspect-job";
 import type { JobContext } from "./job";
 import { sampleJob } from "./sample-job";
 import { evaluateJob, probeJob, trainJob } from "./training-jobs";
@@ -12,6 +13,7 @@ export const jobs = {
   train: trainJob,
   evaluate: evaluateJob,
   sample: sampleJob,
+  inspect: inspectJob,
   probe: probeJob,
   golden: goldenJob,
   bench: benchJob,

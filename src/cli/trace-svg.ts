@@ -74,11 +74,13 @@ export function traceSvg(trace: readonly TracedSymbol[], title: string): string 
     const top = 2 * ROW + Math.floor(t / COLUMNS) * block;
     for (const [k, { name, values, scale }] of strips.entries()) {
       const y = top + k * ROW;
-      const [r, g, b] = colour(Math.min(1, (values[t] ?? 0) / scale));
+      const share = Math.min(1, (values[t] ?? 0) / scale);
+      const [r, g, b] = colour(share);
+      const fill = share > 0.7 ? ' fill="white"' : "";
       if (t % COLUMNS === 0) parts.push(`<text x="8" y="${y + 13}" fill="#666">${name}</text>`);
       parts.push(
         `<rect x="${x}" y="${y}" width="${CELL}" height="${ROW - 2}" fill="rgb(${r},${g},${b})"/>` +
-          `<text x="${x + 1}" y="${y + 13}">${shown(character)}</text>`,
+          `<text x="${x + 1}" y="${y + 13}"${fill}>${shown(character)}</text>`,
       );
     }
   }

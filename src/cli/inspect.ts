@@ -1,0 +1,115 @@
+import { existsSync } from "node:fs";
+import { type Command, Option } from "commander";
+import { checkpointSettings, isSequenceRun } from "../train/checkpoint-settings";
+import { isSequenceName } from "../train/models";
+import { sequencePresets } from "../train/sequence-presets";
+import { type SequenceFlags, sequenceModel } from "../train/sequence-settings";
+import { sequenceModelNames } from "../train/sequence-models";
+import { recallSizes } from "../data/recall";
+import { gradientCurves } from "./charts";
+import { openCheckpoint } from "./checkpoint-file";
+import { asUsage, UsageError } from "./errors";
+import type { Inspected } from "./inspect-job";
+import type { JobEvent, WarningEvent } from "./job";
+import { type GlobalOptions, positiveInteger } from "./options";
+import { Output } from "./output";
+import { expectPlace, writeResult } from "./run-folder";
+import { runJob } from "./runtimes";
+import { addModelOptions, flagsOf } from "./train-flags";
+
+interface InspectOptions extends GlobalOptions, SequenceFlags {
+  readonly seed?: number;
+  readonly gradients?: true;
+  readonly length?: number;
+  readonly svg: string;
+}
+
+// Sequences whose norms are averaged: enough for a steady mean.
+const BATCH = 16;
+const LENGTH = 50;
+
+/** Adds the command `inspect`. */
+export function registerInspect(program: Command): void {
+  const command = program
+    .command("inspect")
+    .description("look into recurrent models: how far a loss reaches back in time")
+    .argument("<what...>", `checkpoints, runs' folders, or fresh ${sequenceModelNames.join(", ")}`)
+    .addOption(
+      new Option(
+        "--gradients",
+        "‖∂L_T/∂h_(T−k)‖ against k: L_T is the loss of the last step alone, h the state read out",
+      ),
+    )
+    .option("--length <n>", "steps T (default: recall's own, else 50)", positiveInteger)
+    .option("--svg <file>", "where it is drawn", "gradients.svg");
+  addModelOptions(command).action(async (given: string[]) =>
+    inspect(given, command.optsWithGlobals<InspectOptions>()),
+  );
+}
+
+interface Opened {
+  readonly inspected: Inspected;
+  readonly bytes: Uint8Array | null;
+  readonly length: number;
+}
+
+/** What a name stands for: a file where there is one, else a fresh model. */
+function open(given: string, k: number, options: InspectOptions): Opened {
+  if (!existsSync(given) && isSequenceName(given)) {
+    const { inputs, classes } = recallSizes();
+    const preset = sequencePresets.quick.recall.software.model;
+    const spec = asUsage(() => sequenceModel(given, preset, flagsOf(options), { inputs, classes }));
+    return { inspected: { label: `${given} (fresh)`, spec }, bytes: null, length: LENGTH };
+  }
+  const { checkpoint, spec, bytes, path } = openCheckpoint(given);
+  if (!isSequenceName(spec.name)) {
+    throw new UsageError(`${path} is of ${spec.name}, a model of images; it has no time`);
+  }
+  const settings = checkpointSettings(checkpoint);
+  const delay = isSequenceRun(settings) ? settings.delay : 0;
+  const label = `${spec.name}, step ${checkpoint.step}`;
+  const data = delay > 0 && { data: { kind: "recall", delay } as const };
+  const inspected = { label, spec, checkpoint: `checkpoint ${k}`, ...data };
+  return { inspected, bytes, length: delay > 0 ? delay + 1 : LENGTH };
+}
+
+async function inspect(given: readonly string[], options: InspectOptions): Promise<void> {
+  if (!options.gradients) throw new UsageError("inspect what? give --gradients");
+  const opened = given.map((name, k) => open(name, k, options));
+  const lengths = opened.flatMap(({ inspected, length }) => (inspected.data ? [length] : []));
+  const length = options.length ?? Math.max(...(lengths.length > 0 ? lengths : [LENGTH]));
+  for (const { inspected, length: own } of opened) {
+    if (inspected.data && own !== length) {
+      throw new UsageError(
+        `${inspected.label} has sequences of ${own} steps, --length or another model wants ${length}`,
+      );
+    }
+  }
+  expectPlace(options.svg);
+  const files = new Map<string, Uint8Array>();
+  for (const [k, { bytes }] of opened.entries()) if (bytes) files.set(`checkpoint ${k}`, bytes);
+  const output = new Output(options.json);
+  const models = opened.map(({ inspected }) => inspected);
+  const curves = await runJob(
+    "inspect",
+    { models, length, batch: BATCH, seed: options.seed ?? 0 },
+    {
+      ...options,
+      files,
+      onEvent: (event) => {
+        if (event.event === "warning") output.warn((event as WarningEvent).message);
+      },
+    },
+  );
+  output.say("mean over 16 sequences of ‖∂L_T/∂h_(T−k)‖, by k");
+  output.say(["k".padStart(5), ...curves.map(({ label }) => label.padStart(24))].join(""));
+  for (let k = 0; k < length; k++) {
+    const shown = curves.map(({ norms }) => (norms[k] ?? Number.NaN).toExponential(2).padStart(24));
+    output.say([`${k}`.padStart(5), ...shown].join(""));
+  }
+  await writeResult(options.svg, await gradientCurves(curves));
+  output.say(`drawn      ${options.svg}`);
+  const event: JobEvent & object = { event: "inspect", ...{ length, batch: BATCH, curves } };
+  output.event(event);
+  output.close();
+}
