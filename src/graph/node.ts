@@ -132,6 +132,11 @@ export function output<A>(node: Node<A>, i: number): Tensor {
   return y;
 }
 
+/** Whether a node is a number, which kernels take as text. */
+export function isLiteral({ op, inputs }: Node): boolean {
+  return op.expression !== undefined && inputs.length === 0;
+}
+
 /** Working storage of `elements` f32 for the dispatches of one node. */
 export function scratch(elements: number): Scratch {
   return { scratch: true, elements };

@@ -5,7 +5,7 @@ import { broadcast, type DType, type Shape, ShapeError, type TensorType } from "
  * Elementwise ops. Each record is its scalar expression in WGSL and its derivative; the scheduler
  * writes one kernel for a whole chain of them, or folds the chain into the kernel that makes its
  * input. In expressions `T` is f32 or vec4f, `B` bool or vec4<bool>; functions named `safe_*` and
- * `is_nan` stand in `elementwise-prelude.ts` of schedule. NaN goes through every one of them.
+ * `is_nan` stand in `elementwise-kernel.ts` of schedule. NaN goes through every one of them.
  */
 type Expression = (...x: readonly string[]) => string;
 type Rule = (y: Tensor, dy: Tensor, ...x: readonly Tensor[]) => readonly (Tensor | null)[];

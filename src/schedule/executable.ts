@@ -84,7 +84,8 @@ export async function compile(
   const updates = new Map<Variable, Tensor>();
   for (const [variable, value] of program.updates ?? []) {
     // Updates are copied one after another: the value of another variable is taken before that.
-    const other = value.node.op === variableOp && value.node.attrs !== variable;
+    const { op, attrs } = viewed(value).node;
+    const other = op === variableOp && attrs !== variable;
     updates.set(variable, other ? copy(value) : value);
   }
   const staged = { ...program, updates };
@@ -110,6 +111,15 @@ export async function compile(
 
 function disposedDuringRun(): DisposedError {
   return new DisposedError("hyperloom: this executable was disposed during a run");
+}
+
+/** The value of which another is a reshape or a range. */
+function viewed(value: Tensor): Tensor {
+  let x = value;
+  while (x.node.op.alias === "reshape" || x.node.op.alias === "unpack") {
+    x = x.node.inputs[0] as Tensor;
+  }
+  return x;
 }
 
 /** A planned step on a device, replayed by `run`. Made by `compile`. */

@@ -1,5 +1,5 @@
 import { type Dispatch, linearGrid, type Target } from "../gpu/dispatch";
-import type { Node, Operand, Tensor } from "../graph/node";
+import { isLiteral, type Node, type Operand, type Tensor } from "../graph/node";
 import { equal, size } from "../graph/shape";
 import { type Chain, elementwiseKernel, hasEpilogue, withEpilogue } from "./elementwise-kernel";
 import { scanOp } from "./loop";
@@ -28,8 +28,6 @@ interface Group {
 
 const only = (node: Node): Tensor => node.outputs[0] as Tensor;
 const isElementwise = (node: Node): boolean => node.op.expression !== undefined;
-/** A number that chains take as text. */
-export const isLiteral = (node: Node): boolean => isElementwise(node) && node.inputs.length === 0;
 
 /**
  * Turns nodes into dispatches: elementwise nodes join the one chain that alone reads them, and a

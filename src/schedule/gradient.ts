@@ -1,4 +1,4 @@
-import { GradientError, type Node, type Tensor } from "../graph/node";
+import { GradientError, isLiteral, type Node, type Tensor } from "../graph/node";
 import { equal, show, size } from "../graph/shape";
 import { add, fill } from "../ops/elementwise";
 import { sumTo } from "../ops/reduce";
@@ -19,6 +19,14 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
       `hyperloom: gradient: the loss is ${loss.dtype} ${show(loss.shape)}, must be a scalar f32; ` +
         "reduce it with sum() or mean()",
     );
+  }
+  for (const { node, shape } of wrt) {
+    if (isLiteral(node)) {
+      throw new GradientError(
+        `hyperloom: gradient: a value to differentiate by, ${show(shape)}, is a number written into ` +
+          "kernels; make it with constant()",
+      );
+    }
   }
   return pullBack([loss], [fill(1, loss.shape)], wrt).map((dx, k) => {
     const x = wrt[k] as Tensor;

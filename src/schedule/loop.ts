@@ -1,4 +1,4 @@
-import { apply, type Node, type Op, type Tensor } from "../graph/node";
+import { apply, isLiteral, type Node, type Op, type Tensor } from "../graph/node";
 import type { TensorType } from "../graph/shape";
 import { dependents, substitute } from "../graph/substitute";
 import { add, fill } from "../ops/elementwise";
@@ -24,8 +24,11 @@ export interface ScanAttrs {
   readonly reverse: boolean;
   /** The gradient computes again what the body makes, instead of keeping it for every step. */
   readonly recompute: boolean;
-  /** Whether anything may leave the loop of the gradient; off where memory is what counts. */
-  readonly spread: boolean;
+  /**
+   * Whether what no later step needs leaves the loop, to be computed after it at once for all steps;
+   * the same for the gradient's loop. Off where memory is what counts.
+   */
+  readonly mayLeave: boolean;
   readonly body: Body;
 }
 
@@ -77,8 +80,6 @@ export interface Loop extends Omit<ScanAttrs, "body"> {
   readonly sums: readonly Tensor[];
   /** What depends on xs alone is computed before the loop, at once for all steps. */
   readonly hoist: boolean;
-  /** What no later step needs is computed after the loop, at once for all steps. */
-  readonly sink: boolean;
 }
 
 /** What a loop makes: final states, outputs [T, ...], and the sums asked for. */
@@ -102,7 +103,7 @@ export function buildLoop(loop: Loop): Looped {
   const varies = (x: Tensor): boolean => inputs.has(x) || within.has(x.node);
   // Where nothing may leave the loop, sums are made in it.
   const needs = loop.sums.map((x) =>
-    loop.sink ? summands(x, varies, T) : { stacked: [], summed: [x] },
+    loop.mayLeave ? summands(x, varies, T) : { stacked: [], summed: [x] },
   );
   const kept = new Set([...loop.ys, ...needs.flatMap(({ stacked }) => stacked)]);
   const summed = new Set(needs.flatMap((x) => x.summed));
@@ -115,9 +116,12 @@ export function buildLoop(loop: Loop): Looped {
     if (!known || !over.run(node)) rest.push(node);
   }
   const core = coreOf(loop, rest, varies);
+  const leaving = rest.filter((node) => !core.has(node));
+  const wanted = new Set([...kept, ...leaving.flatMap((node) => node.inputs)]);
   const states = [...loop.states];
+  // What is stacked anyway is summed from its stack.
   const accumulated = [...summed].filter(
-    (x) => core.has(x.node) && !kept.has(x) && !(loop.sink && canLeave(x.node, varies, T)),
+    (x) => core.has(x.node) && !wanted.has(x) && !(loop.mayLeave && canLeave(x.node, varies, T)),
   );
   for (const x of accumulated) {
     const input = stepInput(x);
@@ -126,10 +130,8 @@ export function buildLoop(loop: Loop): Looped {
     core.add(next.node);
   }
 
-  const leaving = rest.filter((node) => !core.has(node));
-  const wanted = new Set([...results, ...leaving.flatMap((node) => node.inputs)]);
-  for (const x of accumulated) wanted.delete(x);
-  const { finals } = makeNode(loop, states, core, wanted, over);
+  for (const x of summed) if (!accumulated.includes(x)) wanted.add(x);
+  const finals = makeNode(loop, states, core, wanted, over);
   for (const node of leaving) {
     if (!over.run(node)) throw new Error(`internal: ${node.op.name} cannot leave a scan`);
   }
@@ -151,7 +153,7 @@ function coreOf(loop: Loop, rest: readonly Node[], varies: Varies): Set<Node> {
     }
   };
   for (const { next } of loop.states) keep(next.node);
-  for (const node of rest) if (!loop.sink || !canLeave(node, varies, loop.T)) keep(node);
+  for (const node of rest) if (!loop.mayLeave || !canLeave(node, varies, loop.T)) keep(node);
   return core;
 }
 
@@ -160,31 +162,37 @@ function coreOf(loop: Loop, rest: readonly Node[], varies: Varies): Set<Node> {
  * in `wanted`, and the states before and after each step.
  */
 function makeNode(
-  { T, reverse, recompute, spread }: Loop,
+  { T, reverse, recompute, mayLeave }: Loop,
   states: Loop["states"],
   core: ReadonlySet<Node>,
   wanted: ReadonlySet<Tensor>,
   over: OverTime,
-): { readonly finals: readonly Tensor[] } {
+): readonly Tensor[] {
   const inner = new Map<Tensor, Tensor>(states.map(({ input }) => [input, stepInput(input)]));
   const xs: Stacked[] = [];
   const constants: Tensor[] = [];
   const enter = (x: Tensor): void => {
     if (inner.has(x) || core.has(x.node)) return;
     if (over.has(x)) xs.push({ input: x, stack: toStack(over.get(x)) });
-    else if (isLiteral(x)) return;
+    else if (isLiteral(x.node)) return;
     else constants.push(x);
     inner.set(x, stepInput(x));
   };
   const ordered = [...core].sort((a, b) => a.id - b.id);
+  const update = ordered.find(({ op }) => op.inPlace);
+  if (update) {
+    throw new Error(
+      `hyperloom: scan: ${update.op.name} updates in place, which a step of a loop must not do: the ` +
+        "loop keeps the states of all steps; update after the loop, or compute new values",
+    );
+  }
   for (const x of [...ordered.flatMap((node) => node.inputs), ...states.map((s) => s.next)]) {
     enter(x);
   }
   const next = new Set(states.map((s) => s.next));
   const ys = [...wanted].filter((y) => core.has(y.node) && !next.has(y));
-  // Further values that the step stores anyway: the gradient may want them, and if not they cost
-  // nothing.
-  const kept = storedAnyway(ordered).filter((y) => !next.has(y) && !ys.includes(y));
+  // Further values for the gradient: where it does not read them, they are not kept.
+  const kept = storedByStep(core).filter((y) => !next.has(y) && !ys.includes(y));
   const { roots } = substitute([...states.map((s) => s.next), ...ys, ...kept], inner);
   const body: Body = {
     states: states.map(({ input }) => inner.get(input) as Tensor),
@@ -193,9 +201,11 @@ function makeNode(
     next: roots.slice(0, states.length),
     ys: roots.slice(states.length),
   };
+  // Everything may have left.
+  if (states.length + ys.length === 0) return [];
   const outputs = apply(
     scanOp,
-    { T, reverse, recompute, spread, body },
+    { T, reverse, recompute, mayLeave, body },
     ...states.map(({ init }) => init),
     ...xs.map(({ stack }) => stack),
     ...constants,
@@ -212,27 +222,27 @@ function makeNode(
     if (isNew) over.set(state.next, fromStack(after[k] as Tensor, state.next.shape));
   }
   for (const [k, y] of ys.entries()) over.set(y, fromStack(stacks[k] as Tensor, y.shape));
-  return { finals };
+  return finals;
 }
 
-const isLiteral = (x: Tensor): boolean =>
-  x.node.op.expression !== undefined && x.node.inputs.length === 0;
-
-/** Values of f32 that some kernel of the step writes for another to read. */
-function storedAnyway(core: readonly Node[]): Tensor[] {
+/**
+ * Values of f32 that an op of the step makes for another to read, and what elementwise chains hand
+ * to other ops: the gradient takes these from the forward loop and computes the rest again.
+ */
+function storedByStep(core: ReadonlySet<Node>): Tensor[] {
   const stored = new Set<Tensor>();
   const elementwise = (node: Node): boolean => node.op.expression !== undefined;
   for (const node of core) {
     if (!elementwise(node) && node.op.alias === undefined) {
       for (const y of node.outputs) stored.add(y);
-      for (const x of node.inputs) if (elementwise(x.node) && core.includes(x.node)) stored.add(x);
+      for (const x of node.inputs) if (elementwise(x.node) && core.has(x.node)) stored.add(x);
     }
   }
   return [...stored].filter(({ dtype }) => dtype === "f32");
 }
 
 function scanGradient(node: Node<ScanAttrs>, dys: readonly (Tensor | null)[]): (Tensor | null)[] {
-  const { T, reverse, recompute, spread, body } = node.attrs;
+  const { T, reverse, recompute, mayLeave, body } = node.attrs;
   const n = body.states.length;
   const inits = node.inputs.slice(0, n);
   const stacks = node.inputs.slice(n, n + body.xs.length);
@@ -299,9 +309,8 @@ function scanGradient(node: Node<ScanAttrs>, dys: readonly (Tensor | null)[]): (
     T,
     reverse: !reverse,
     recompute,
-    spread,
-    hoist: spread && !recompute,
-    sink: spread,
+    mayLeave,
+    hoist: mayLeave && !recompute,
     states: f32.map(({ s, k }) => ({
       input: carried[k] as Tensor,
       init: dys[k] ?? fill(0, s.shape),

@@ -1,6 +1,7 @@
 import { padded } from "../gpu/buffers";
 import {
   apply1,
+  isLiteral,
   type Node,
   notDifferentiable,
   type Op,
@@ -18,7 +19,8 @@ import {
 } from "../ops/sources";
 import type { SlabLayout } from "../ops/views";
 import type { Chain } from "./elementwise-kernel";
-import { chainUnit, isLiteral, type Unit } from "./fuse";
+import { chainUnit, type Unit } from "./fuse";
+import { stepInputOp } from "./over-time";
 
 /** A loop of a plan: how often it runs, and which of the plan's dispatches are its body. */
 export interface Frame {
@@ -140,8 +142,8 @@ function behindViews(x: Tensor): Tensor {
 
 /**
  * Decides for each input of each pack whether its producer may write into the slab: it may if
- * nobody else reads the value, since a dispatch must not read one range of a buffer and write
- * another.
+ * nobody else reads the value, since outside of loops no dispatch reads one range of a buffer and
+ * writes another.
  */
 export function claimPacks(
   nodes: readonly Node[],
@@ -188,6 +190,9 @@ export function placeNode(
   const from = inputs[0] && places.get(inputs[0]);
   for (const [k, y] of outputs.entries()) {
     if (places.has(y)) continue;
+    if (op === stepInputOp) {
+      throw new Error("internal: an input of a loop's step is read outside its loop");
+    }
     const bytes = 4 * size(y.shape);
     const put = (storage: Storage): void => {
       places.set(y, { storage, offset: 0, strides: [] });

@@ -140,7 +140,42 @@ class Planner {
   }
 
   #add({ label, dispatches }: Unit, loops: readonly Frame[]): void {
-    for (const dispatch of dispatches) this.dispatches.push({ label, dispatch, loops });
+    for (const dispatch of dispatches) {
+      this.dispatches.push({ label, dispatch: this.#readOnce(dispatch, loops), loops });
+    }
+  }
+
+  /**
+   * A step's state lies in the storage of its next value, so a dispatch that writes there binds it
+   * read_write (see `separate`), and that once: further bindings of it get a copy.
+   */
+  #readOnce(dispatch: Dispatch<Operand>, loops: readonly Frame[]): Dispatch<Operand> {
+    const { bindings } = dispatch.kernel;
+    const placeOf = (name: string) => this.places.get(dispatch.bind[name] as Operand);
+    const written = new Set(
+      bindings.filter((b) => b.access === "read_write").map(({ name }) => placeOf(name)?.storage),
+    );
+    const bind: Record<string, Operand> = { ...dispatch.bind };
+    const seen = new Map<Place, Tensor | null>();
+    for (const { name, access } of bindings) {
+      const [x, place] = [dispatch.bind[name] as Operand, placeOf(name)];
+      if (access !== "read" || !place || !written.has(place.storage) || "scratch" in x) continue;
+      if (!seen.has(place)) {
+        seen.set(place, null);
+        continue;
+      }
+      const copied = seen.get(place) ?? this.#copy(x, loops);
+      seen.set(place, copied);
+      bind[name] = copied;
+    }
+    return { ...dispatch, bind };
+  }
+
+  #copy(x: Tensor, loops: readonly Frame[]): Tensor {
+    const copied = copy(x);
+    this.places.set(copied, { storage: slot(4 * size(x.shape), loops), offset: 0, strides: [] });
+    this.#add(copyUnit(x, copied, 0), loops);
+    return copied;
   }
 
   #loop({ frame, inputs, roots, inits }: PlannedLoop, loops: readonly Frame[]): void {

@@ -25,7 +25,8 @@ export interface ScanOptions {
   readonly recompute?: boolean;
   /**
    * Steps in a chunk: only the states between chunks are kept, and the gradient runs a chunk's
-   * steps again. No value over time is longer than a chunk, so that none exceeds a binding's limit.
+   * steps again. What the steps store is then as long as a chunk, so that it fits into a binding; xs
+   * and outputs stay whole.
    */
   readonly chunk?: number;
 }
@@ -33,7 +34,7 @@ export interface ScanOptions {
 /**
  * Applies `step` to x = xs[0], xs[1], … and to the states that the step before left. The step is
  * traced once: neither the graph nor the number of kernels depends on T. What needs no state runs
- * before the loop, what no later step needs after it, each once for all T.
+ * before the loop, what no later step needs after it, each once for all T (ops with `overTime`).
  *
  * @param step from states and the elements of xs at one time to new states and outputs
  * @param states initial states
@@ -64,9 +65,8 @@ export function scan(
     T,
     reverse,
     recompute,
-    spread: true,
+    mayLeave: true,
     hoist: true,
-    sink: true,
     states: states.map((init, k) => ({
       input: inputs[k] as Tensor,
       init,
@@ -89,8 +89,11 @@ function lengthOf(xs: readonly Tensor[], { length, chunk }: ScanOptions): number
       );
     }
   }
-  if (!Number.isInteger(T) || T < 1 || (chunk !== undefined && !(chunk >= 1))) {
-    throw new ShapeError(`hyperloom: scan: ${T} steps in chunks of ${chunk ?? T}; give 1 or more`);
+  const isCount = (n: number): boolean => Number.isInteger(n) && n >= 1;
+  if (!isCount(T) || !isCount(chunk ?? 1)) {
+    throw new ShapeError(
+      `hyperloom: scan: ${T} steps in chunks of ${chunk ?? T}; give integers from 1 on`,
+    );
   }
   return T;
 }
@@ -151,9 +154,8 @@ function chunked(
     T: whole,
     reverse,
     recompute: true,
-    spread: false,
+    mayLeave: false,
     hoist: false,
-    sink: false,
     states: inits.map((init, k) => ({
       input: inputs[k] as Tensor,
       init,

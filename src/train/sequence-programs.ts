@@ -4,7 +4,7 @@ import { rebuild, type Tree } from "../graph/tree";
 import { isSpec, specs, type StateSpec, type Values, type ParamSpec } from "../nn/module";
 import { keysOfSteps, type Recurrent, tensorsOf } from "../nn/sequence";
 import { bindSlab, slabsOf } from "../nn/slabs";
-import { div, maximum, mul } from "../ops/elementwise";
+import { div, maximum, where } from "../ops/elementwise";
 import { sum } from "../ops/reduce";
 import { SCALARS } from "../ops/optimizer-updates";
 import { softmaxCrossEntropy } from "../ops/softmax-cross-entropy";
@@ -50,7 +50,8 @@ export function carriedStates(
 // The same variables at every call, so that programs and checkpoints share them.
 const carried = new WeakMap<object, Map<string, Variable[]>>();
 
-interface Unrolled {
+/** A run of a model over a window. */
+interface Window {
   readonly inputs: Readonly<Record<string, Tensor>>;
   readonly parameters: Tensor;
   /** Sums over time and batch. */
@@ -64,12 +65,12 @@ interface Unrolled {
  * A model over T steps of B sequences, from the states that the run before left, times `keep`
  * (0 starts anew, 1 goes on), with its losses in the loop so that only one number a row leaves it.
  */
-function overTime(
+function window(
   model: Recurrent,
   { batch: B, length: T, ...loop }: SequenceOptions,
   key: Tensor | null,
   name: string,
-): Unrolled {
+): Window {
   const x = placeholder("x", [T, B], "u32");
   const labels = placeholder("labels", [T, B], "u32");
   const weight = placeholder("weight", [T, B]);
@@ -92,7 +93,8 @@ function overTime(
       );
       return { states: tensorsOf(applied.state as Tree<Tensor>), outputs: [loss, correct] };
     },
-    variables.map((variable) => mul(read(variable), keep)),
+    // Chosen, not multiplied: a state that is not finite must not outlive a new start.
+    variables.map((variable) => where(keep, read(variable), 0)),
     [x, labels, weight, ...keys],
     loop,
   );
@@ -120,7 +122,7 @@ export function sequenceStep(
 ): Program {
   const key = placeholder("key", [4], "u32");
   const scalars = placeholder("scalars", [SCALARS]);
-  const made = overTime(model, options, key, "carried");
+  const made = window(model, options, key, "carried");
   const loss = div(made.loss, maximum(made.weight, 1e-30));
   const [g] = gradient(loss, [made.parameters]);
   const { variable } = slabsOf(model).parameters;
@@ -130,6 +132,7 @@ export function sequenceStep(
   updates.set(variable, updated.parameters);
   for (const [k, moment] of moments.entries()) updates.set(moment, updated.moments[k] as Tensor);
   return {
+    name: `training step of ${model.name}`,
     inputs: made.inputs,
     outputs: { loss, correct: made.correct, ...(updated.norm && { norm: updated.norm }) },
     updates,
@@ -145,8 +148,9 @@ export function sequenceStep(
  * `correct` summed over the window, each position by its weight. It has carried states of its own.
  */
 export function sequenceEvaluation(model: Recurrent, options: SequenceOptions): Program {
-  const made = overTime(model, options, null, "evaluated");
+  const made = window(model, options, null, "evaluated");
   return {
+    name: `evaluation of ${model.name}`,
     inputs: made.inputs,
     outputs: { loss: made.loss, correct: made.correct },
     updates: made.states,
