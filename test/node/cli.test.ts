@@ -18,7 +18,7 @@ import { type Checkpoint, readCheckpoint } from "../../src/train/checkpoint";
 import type { DoneEvent, RunEvent } from "../../src/train/events";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
-const commands = ["train", "eval", "info", "golden", "bench", "doctor"];
+const commands = ["train", "eval", "sample", "info", "inspect", "golden", "bench", "doctor"];
 let box: string;
 let data: string;
 
