@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { Argument, type Command, Option } from "commander";
 import { checkData, checkTensors } from "../train/checkpoint";
 import { checkpointSettings } from "../train/checkpoint-settings";
-import { modelFlags, recallDelay, type SequenceFlags } from "../train/sequence-settings";
+import { isSequenceName } from "../train/models";
+import { idleFlags, modelFlags, recallDelay, type SequenceFlags } from "../train/sequence-settings";
 import type { SequencePresetName } from "../train/sequence-presets";
 import { resumedSettings, type TaskName, taskNames, type TrainSettings } from "../train/settings";
 import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
@@ -93,6 +94,10 @@ async function trainTask(task: TaskName, options: TrainOptions): Promise<number>
     if (resume) found.files.set("checkpoint", resume.bytes);
     const recorder = new Recorder(folder, output, (start) => {
       if (found.note) output.warn(found.note);
+      const idle = isSequenceName(choice.model) ? idleFlags(choice.model, choice.flags) : [];
+      if (idle.length > 0) {
+        output.warn(`${choice.model} has no hyper cell: ${idle.join(", ")} left aside`);
+      }
       if (resume) recorder.continue(resume);
       return describeStart(start);
     });

@@ -42,6 +42,17 @@ export const modelFlags = [
   "keepOutput",
 ] as const;
 
+/** Flags that size a hyper cell, which models without one let pass: one command compares models. */
+const hyperFlags = ["hyper", "nz", "init"] as const;
+
+/** The flags given that say nothing to a model, since it has no hyper cell. */
+export function idleFlags(name: SequenceModelName, flags: SequenceFlags): string[] {
+  const defaults = modelDefaults(name);
+  return hyperFlags
+    .filter((flag) => flags[flag] !== undefined && !Object.hasOwn(defaults, flag))
+    .map(flagOf);
+}
+
 const flagOf = (option: string): string =>
   `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
@@ -69,6 +80,7 @@ export function sequenceModel(
   }
   for (const flag of modelFlags) {
     if (flags[flag] === undefined) continue;
+    if (!has(flag) && hyperFlags.some((idle) => idle === flag)) continue;
     if (!has(flag)) {
       const known = modelFlags.filter(has).map(flagOf).join(", ");
       throw new SettingsError(`${flagOf(flag)} is nothing that ${name} has; it has ${known}`);

@@ -59,6 +59,14 @@ describe("train text", () => {
     whole = events(...train, "--out", "whole");
   });
 
+  test("one command compares models: flags of a hyper cell are left aside by those without one", () => {
+    const args = ["train", "text", "--data", "text.txt.gz", ...tiny, "--steps", "1"];
+    const given = ["--model", "lstm", "--hyper", "4", "--nz", "2", "--out", "idle"];
+    const { status, stderr } = hyperloom(...args, ...given);
+    expect(status).toBe(0);
+    expect(stderr).toContain("lstm has no hyper cell: --hyper, --nz left aside");
+  });
+
   test("counts characters, and measures bits on the last tenth once", () => {
     const start = whole.find((event) => event.event === "start");
     expect(start).toMatchObject({
@@ -281,8 +289,7 @@ describe("bad input ends with status 2 and one line", () => {
       [[...train, "--seq", "5000"], /5000.*--seq/],
       [[...train, "--batch", "4000"], /--batch/],
       [[...train, "--model", "cnn"], /cnn.*ln-hyperlstm/],
-      [[...train, "--model", "lstm", "--nz", "3"], /--nz.*lstm.*--hidden/],
-      [[...train, "--model", "rnn", "--keep-recurrent", "0.5"], /--keep-recurrent.*rnn/],
+      [[...train, "--model", "rnn", "--keep-recurrent", "0.5"], /--keep-recurrent.*rnn.*--hidden/],
       [[...train, "--keep", "1.5"], /--keep/],
       [[...train, "--chunk", "0"], /--chunk/],
       [[...train, "--delay", "3"], /--delay.*recall/],
