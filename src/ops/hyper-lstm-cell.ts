@@ -1,6 +1,5 @@
 import { hyperScale as hyperScaleKernel } from "../../shaders/hyper_scale.wgsl";
 import { hyperScaleGradient as hyperScaleGradientKernel } from "../../shaders/hyper_scale_gradient.wgsl";
-import { lstmCell as lstmCellKernel } from "../../shaders/lstm_cell.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
 import {
   apply,
@@ -17,14 +16,12 @@ import {
   type CellAttrs,
   type CellUpdateOptions,
   cellAttrs,
-  cellLaunch,
-  cellUniforms,
   expectCell,
   expectShape,
   optionalInputs,
 } from "./cell";
-import { broadcastTo } from "./layout";
-import { lstmCellGradient } from "./lstm-cell";
+import { cellDispatch, lstmCellGradient } from "./lstm-cell";
+import { everyStep } from "./time-axis";
 
 const WORKGROUP = 64;
 
@@ -58,11 +55,6 @@ function scalesLaunch(pre: Tensor, d: Tensor) {
   };
 }
 
-/** Each input with a leading axis of T steps. */
-function overSteps(inputs: readonly Tensor[], stacked: readonly boolean[], T: number): Tensor[] {
-  return inputs.map((x, k) => (stacked[k] ? x : broadcastTo(x, [T, ...x.shape])));
-}
-
 /** pre from (hg, xg, d); see `hyperScale`. */
 export const hyperScaleOp: Op<null> = {
   name: "hyper_scale",
@@ -83,7 +75,8 @@ export const hyperScaleOp: Op<null> = {
   gradient(node, [dpre]) {
     return dpre ? apply(hyperScaleGradientOp, null, dpre, ...node.inputs) : [null, null, null];
   },
-  overTime: (_, inputs, stacked, T) => apply(hyperScaleOp, null, ...overSteps(inputs, stacked, T)),
+  overTime: (_, inputs, stacked, T) =>
+    apply(hyperScaleOp, null, ...inputs.map((x, k) => everyStep(x, stacked[k], T))),
 };
 
 /** From (dpre, hg, xg, d) the gradients of hg, xg and d. One dispatch. */
@@ -110,7 +103,7 @@ export const hyperScaleGradientOp: Op<null> = {
   },
   gradient: notDifferentiable("second derivatives through the scales are not provided"),
   overTime: (_, inputs, stacked, T) =>
-    apply(hyperScaleGradientOp, null, ...overSteps(inputs, stacked, T)),
+    apply(hyperScaleGradientOp, null, ...inputs.map((x, k) => everyStep(x, stacked[k], T))),
 };
 
 /** From (hg, xg, d, c, norm and mask where there are) the next c and h; see `hyperLstmCell`. */
@@ -125,30 +118,7 @@ export const hyperLstmCellOp: Op<CellAttrs> = {
   },
   dispatch(node, target) {
     const [hg, xg, d, c] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
-    const { norm, mask } = optionalInputs(node, 4);
-    const [rows = 0, hidden = 0] = c.shape;
-    const launch = cellLaunch(node.attrs, [rows, hidden], target);
-    return [
-      dispatch(lstmCellKernel, {
-        // What is not looked at is bound to anything.
-        bind: {
-          hg,
-          xg,
-          d,
-          c,
-          norm: norm ?? hg,
-          mask: mask ?? hg,
-          c_next: output(node, 0),
-          h_next: output(node, 1),
-        },
-        uniforms: cellUniforms(node.attrs, [rows, hidden]),
-        overrides: { ...launch.overrides, HYPER: 1 },
-        grid: launch.grid,
-        trips: launch.trips,
-        longestLoop: launch.longestLoop,
-        flops: rows * hidden * (norm ? 240 : 90),
-      }),
-    ];
+    return [cellDispatch(node, { hg, xg, d, c }, 4, true, target)];
   },
   gradient(node, [dc, dh]) {
     const [hg, xg, d, c] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];

@@ -1,9 +1,10 @@
 import { lstmCell as lstmCellKernel } from "../../shaders/lstm_cell.wgsl";
 import { lstmCellGradient as lstmCellGradientKernel } from "../../shaders/lstm_cell_gradient.wgsl";
-import { dispatch } from "../gpu/dispatch";
+import { dispatch, type Target } from "../gpu/dispatch";
 import {
   apply,
   input,
+  type Node,
   notDifferentiable,
   type Op,
   type Operand,
@@ -39,30 +40,8 @@ export const lstmCellOp: Op<CellAttrs> = {
   },
   dispatch(node, target) {
     const [pre, c] = [input(node, 0), input(node, 1)];
-    const { norm, mask } = optionalInputs(node, 2);
-    const sizes = sizesOf(c);
-    const launch = cellLaunch(node.attrs, sizes, target);
-    return [
-      dispatch(lstmCellKernel, {
-        // What is not looked at is bound to anything.
-        bind: {
-          hg: pre,
-          xg: pre,
-          d: pre,
-          c,
-          norm: norm ?? pre,
-          mask: mask ?? pre,
-          c_next: output(node, 0),
-          h_next: output(node, 1),
-        },
-        uniforms: cellUniforms(node.attrs, sizes),
-        overrides: { ...launch.overrides, HYPER: 0 },
-        grid: launch.grid,
-        trips: launch.trips,
-        longestLoop: launch.longestLoop,
-        flops: sizes[0] * sizes[1] * (norm ? 120 : 60),
-      }),
-    ];
+    // Without scales they are not looked at, and bound to anything.
+    return [cellDispatch(node, { hg: pre, xg: pre, d: pre, c }, 2, false, target)];
   },
   gradient(node, [dc, dh]) {
     const { norm, mask } = optionalInputs(node, 2);
@@ -70,6 +49,32 @@ export const lstmCellOp: Op<CellAttrs> = {
     return lstmCellGradient(node.attrs, from, dc ?? null, dh ?? null);
   },
 };
+
+/**
+ * The kernel of a cell's step, of pre-activations (given as hg) or, as a hyper cell's, of products
+ * and their scales.
+ * @param optional the first of the node's inputs that is norm or mask
+ */
+export function cellDispatch(
+  node: Node<CellAttrs>,
+  { hg, xg, d, c }: Readonly<Record<"hg" | "xg" | "d" | "c", Tensor>>,
+  optional: number,
+  hyper: boolean,
+  target: Target,
+) {
+  const { norm, mask } = optionalInputs(node, optional);
+  const sizes = sizesOf(c);
+  const { overrides, ...launch } = cellLaunch(node.attrs, sizes, target);
+  const [c_next, h_next] = [output(node, 0), output(node, 1)];
+  return dispatch(lstmCellKernel, {
+    // What is not looked at is bound to anything.
+    bind: { hg, xg, d, c, norm: norm ?? hg, mask: mask ?? hg, c_next, h_next },
+    uniforms: cellUniforms(node.attrs, sizes),
+    overrides: { ...overrides, HYPER: Number(hyper) },
+    ...launch,
+    flops: sizes[0] * sizes[1] * ((norm ? 120 : 60) + (hyper ? (norm ? 120 : 30) : 0)),
+  });
+}
 
 /** Which of the gradients of c' and h' flow, beside what the cell was. */
 interface CellGradientAttrs extends CellAttrs {
