@@ -1,5 +1,6 @@
 import { fold, type Key, key, permutation, WordStream } from "../graph/random";
 import type { ImageSet } from "./images";
+import { type Normalization, pixelValues } from "./normalization";
 
 /**
  * One random change of an image, as data: it can be printed, stored and compared.
@@ -34,13 +35,19 @@ export interface BatchOptions {
   readonly augment?: readonly Augmentation[];
   /** Pixel value that becomes 1; default 255. */
   readonly scale?: number;
+  /**
+   * Makes pixel / scale (x - mean) / std of its channel; default none. It comes after augmentation:
+   * what `padAndCrop` pads is black, not the mean colour, as where torchvision's RandomCrop stands
+   * before ToTensor and Normalize, the usual order for CIFAR.
+   */
+  readonly normalize?: Normalization;
   /** Hand out the same three arrays in every batch, overwritten by the next; default false. */
   readonly reuse?: boolean;
 }
 
 /** One batch. Rows from `size` on are padding: zeros, with weight 0. */
 export interface Batch {
-  /** f32 [B, C, H, W], u8 / scale. */
+  /** f32 [B, C, H, W], u8 / scale, normalised where that was asked for. */
   readonly images: Float32Array<ArrayBuffer>;
   /** [B]. */
   readonly labels: Uint32Array<ArrayBuffer>;
@@ -121,10 +128,11 @@ function augmentedSize(set: ImageSet, augment: readonly Augmentation[]): [number
  * The batches of a set, by number. The order of epoch e is the permutation under the key
  * fold(key(seed), e); the changes of the image at position p of that order are drawn under that
  * key folded with p. So a batch depends on nothing but the options and its number.
- * @throws RangeError for an empty set, a batch below 1, or a crop that does not fit.
+ * @throws RangeError for an empty set, a batch below 1, a crop that does not fit, or means and
+ *   standard deviations that do not fit the channels.
  */
 export function batchSource(set: ImageSet, options: BatchOptions): BatchSource {
-  const { batch, seed, shuffle, epoch: first = 0, augment = [], scale = 255 } = options;
+  const { batch, seed, shuffle, epoch: first = 0, augment = [], scale = 255, normalize } = options;
   if (!(Number.isInteger(batch) && batch >= 1 && set.count >= 1)) {
     throw new RangeError(
       `hyperloom: batches of ${batch} from ${set.count} images; give integers of at least 1`,
@@ -134,7 +142,7 @@ export function batchSource(set: ImageSet, options: BatchOptions): BatchSource {
   const shape = [batch, set.channels, height, width] as const;
   const planeIn = set.height * set.width;
   const planeOut = height * width;
-  const value = Float32Array.from({ length: 256 }, (_, byte) => byte / scale);
+  const values = pixelValues(set.channels, scale, normalize);
   const perEpoch = Math.ceil(set.count / batch);
   const allocate = () => ({
     images: new Float32Array(batch * set.channels * planeOut),
@@ -181,6 +189,7 @@ export function batchSource(set: ImageSet, options: BatchOptions): BatchSource {
           width: set.width,
         };
         for (const change of changes) plane = change(plane);
+        const value = values[c] as Float32Array;
         const target = (row * set.channels + c) * planeOut;
         for (let i = 0; i < planeOut; i++) {
           images[target + i] = value[plane.pixels[i] as number] as number;

@@ -37,6 +37,44 @@ export async function* unpacked(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** The most that a file may have, unpacked, in bytes: guards memory against crafted files. */
+const MOST_BYTES = 2 ** 30;
+
+/**
+ * The bytes of a whole file, unpacked where it is gzip (told by its first bytes).
+ * @param file The name for messages.
+ * @param most How many bytes it may have, unpacked; default 1 GiB.
+ * @throws DataFileError for a damaged or truncated gzip stream, and more than `most` bytes.
+ */
+export async function unpackWhole(
+  bytes: Uint8Array,
+  file: string,
+  most = MOST_BYTES,
+): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const piece of unpacked(bytes)) {
+      pieces.push(piece);
+      length += piece.length;
+      if (length > most) {
+        const found = `it ${isGzip(bytes) ? "unpacks to" : "has"} more than ${most} bytes`;
+        throw new DataFileError(file, found, `at most ${most}`, "give a part of it");
+      }
+    }
+  } catch (error) {
+    throw error instanceof DataFileError ? error : damagedGzip(file, error);
+  }
+  if (pieces.length === 1) return pieces[0] as Uint8Array;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
 /** The error for a gzip stream that does not unpack. */
 export function damagedGzip(file: string, cause: unknown): DataFileError {
   const found = "its gzip stream is damaged or truncated";

@@ -5,12 +5,12 @@
  * cache; the embedded digits, saying so.
  */
 
-import { mkdir, readFile, stat } from "node:fs/promises";
-import { homedir, platform } from "node:os";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { DownloadOptions } from "./download";
 import { DataFileError } from "./errors";
-import { digitsSplit, type ImageSplit, mnistSplit } from "./images";
+import { bytesOf, cacheFolder, type Environment, type LoadedImages, readAsked } from "./folders";
+import { digitsSplit, mnistSplit } from "./images";
 import { fetchMnist, type MnistFiles, type MnistName, mnistNames, readMnist } from "./mnist";
 import { writeWhole } from "./write-whole";
 
@@ -22,26 +22,12 @@ export interface LoadMnistOptions {
   /** A folder with the four files, or with a folder `mnist` that has them. */
   readonly folder?: string | undefined;
   /** In place of process.env: HYPERLOOM_DATA, HYPERLOOM_OFFLINE and the cache's variables. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly env?: Environment;
   /** In place of `fetchMnist`. */
   readonly download?: (options: DownloadOptions) => Promise<MnistFiles>;
   readonly onProgress?: (received: number, total: number) => void;
   /** Milliseconds without a new byte after which the download is given up; default 20,000. */
   readonly stallMs?: number;
-}
-
-/** A data set and how it was come by. */
-export interface LoadedImages extends ImageSplit {
-  /** `MNIST from DIR`, `MNIST downloaded to DIR` or `generated digits`. */
-  readonly source: string;
-  /** A sentence for the user where something did not go as hoped, else undefined. */
-  readonly note: string | undefined;
-}
-
-/** The folder downloads are kept in: XDG_CACHE_HOME, LOCALAPPDATA on Windows, else ~/.cache. */
-export function cacheFolder(env: Readonly<Record<string, string | undefined>>): string {
-  const local = platform() === "win32" ? env.LOCALAPPDATA : undefined;
-  return join(env.XDG_CACHE_HOME || local || join(homedir(), ".cache"), "hyperloom", "mnist");
 }
 
 const isFile = (path: string) =>
@@ -73,14 +59,7 @@ async function readFolder(given: string): Promise<LoadedImages | undefined> {
     if (!paths.has(name)) {
       throw new DataFileError(path(name), "it is missing", "it or its .gz", "put it there");
     }
-    try {
-      return [name, await readFile(path(name))];
-    } catch (error) {
-      const found = `it cannot be read (${(error as Error).message})`;
-      throw new DataFileError(path(name), found, "a readable file", "look at its permissions", {
-        cause: error,
-      });
-    }
+    return [name, await bytesOf(path(name))];
   };
   const files = Object.fromEntries(await Promise.all(mnistNames.map(read))) as MnistFiles;
   const source = `MNIST from ${folder}`;
@@ -131,20 +110,20 @@ function digits(why: string): LoadedImages {
  */
 export async function loadMnist(options: LoadMnistOptions = {}): Promise<LoadedImages> {
   const env = options.env ?? process.env;
-  if (options.folder !== undefined) {
-    const found = await readFolder(options.folder);
-    if (found) return found;
-    throw new DataFileError(
-      options.folder,
-      "neither it nor its folder mnist has any of the four MNIST files",
-      `${mnistNames.join(", ")}, each as it is or as .gz`,
-      "give a folder that has them, or none at all",
-    );
-  }
-  const asked = env.HYPERLOOM_DATA;
-  const found = asked ? await readFolder(asked) : undefined;
+  const found = await readAsked(
+    options.folder,
+    env,
+    readFolder,
+    (folder) =>
+      new DataFileError(
+        folder,
+        "neither it nor its folder mnist has any of the four MNIST files",
+        `${mnistNames.join(", ")}, each as it is or as .gz`,
+        "give a folder that has them, or none at all",
+      ),
+  );
   if (found) return found;
-  const cache = cacheFolder(env);
+  const cache = cacheFolder(env, "mnist");
   // A damaged cache is nobody's request: gzip's checksum finds it, and the download replaces it.
   const cached = await readFolder(cache).catch(() => undefined);
   if (cached) return cached;

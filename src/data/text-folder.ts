@@ -4,10 +4,11 @@
  * Order: the path given by the caller; for `ptb` and `enwik8` HYPERLOOM_DATA. No download. Only the task `text` has a text of its own, generated, for when no path is given.
  */
 
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { embeddedTextSplit } from "./embedded-text";
 import { DataFileError } from "./errors";
+import { bytesOf, type Environment } from "./folders";
 import {
   type PtbFiles,
   ptbNames,
@@ -37,7 +38,7 @@ export interface LoadTextOptions {
    */
   readonly path?: string | undefined;
   /** In place of process.env: HYPERLOOM_DATA, a folder as above. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly env?: Environment;
   /** Symbols of a file for `text`, default bytes; all other texts have bytes. */
   readonly vocabulary?: Vocabulary["kind"];
   /** Parts of a file for `text`, default "90/10"; see `textSplit`. */
@@ -57,17 +58,6 @@ const look = (path: string): Promise<Found> =>
     (found) => (found.isDirectory() ? "folder" : "file"),
     () => "nothing",
   );
-
-/** Reads a file whole. @throws DataFileError where that cannot be. */
-async function bytesOf(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    const found = `it cannot be read (${(error as Error).message})`;
-    const fix = "look at its permissions and its size";
-    throw new DataFileError(path, found, "a readable file", fix, { cause: error });
-  }
-}
 
 /** A text file as it was asked for. */
 async function readAsked(options: LoadTextOptions, path: string): Promise<LoadedText> {

@@ -1,5 +1,5 @@
 import { DataFileError } from "./errors";
-import { damagedGzip, isGzip, unpacked } from "./gzip";
+import { unpackWhole } from "./gzip";
 import {
   byteVocabulary,
   characterVocabulary,
@@ -8,9 +8,6 @@ import {
   type Tokens,
   type Vocabulary,
 } from "./vocabulary";
-
-/** The most that a text may have, unpacked, in bytes: guards memory against crafted files. */
-const MOST_BYTES = 2 ** 30;
 
 /** A text as training, validation and test tokens, all of one vocabulary. */
 export interface TextSplit {
@@ -36,34 +33,14 @@ export type Shares = "90/10" | "90/5/5";
 export async function readText(
   bytes: Uint8Array,
   file: string,
-  most = MOST_BYTES,
+  most?: number,
 ): Promise<Uint8Array> {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4) {
     throw new DataFileError(file, "it is a zip archive", "text, plain or gzip", "unpack it first");
   }
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  try {
-    for await (const piece of unpacked(bytes)) {
-      pieces.push(piece);
-      length += piece.length;
-      if (length > most) {
-        const found = `it ${isGzip(bytes) ? "unpacks to" : "has"} more than ${most} bytes`;
-        throw new DataFileError(file, found, `at most ${most}`, "give a part of it");
-      }
-    }
-  } catch (error) {
-    throw error instanceof DataFileError ? error : damagedGzip(file, error);
-  }
-  if (length === 0) {
+  const text = await unpackWhole(bytes, file, most);
+  if (text.length === 0) {
     throw new DataFileError(file, "it is empty", "text", "give another file");
-  }
-  if (pieces.length === 1) return pieces[0] as Uint8Array;
-  const text = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    text.set(piece, at);
-    at += piece.length;
   }
   return text;
 }

@@ -8,7 +8,8 @@ import {
   horizontalFlip,
   padAndCrop,
 } from "../../src/data/batches";
-import { type ImageSet, mnistSplit, split } from "../../src/data/images";
+import { cifarSplit, type ImageSet, limitTraining, mnistSplit, split } from "../../src/data/images";
+import { channelStatistics } from "../../src/data/normalization";
 
 /** `count` images whose pixels tell sample, channel and place apart (as far as a byte can). */
 function images(count: number, channels: number, height: number, width: number): ImageSet {
@@ -135,6 +136,89 @@ test("horizontalFlip mirrors every second image left and right", () => {
   expect(Math.abs((counts.get(mirrored) ?? 0) - 500)).toBeLessThan(80);
 });
 
+const colour = images(12, 3, 32, 32);
+const statistics = { mean: [0.5, 0.25, 0.125], std: [0.25, 0.5, 2] };
+
+test("the crop of a padded colour image, mirrored or not, is one and the same in each channel", () => {
+  const augment = [padAndCrop(4, 32), horizontalFlip()];
+  // All channels of an image alike, so that a change of one channel alone would show.
+  const grey = {
+    ...colour,
+    images: colour.images.map((_, i) => colour.images[i - (i % 3072) + (i % 1024)] ?? 0),
+  };
+  const options = { batch: 12, seed: 5, shuffle: true, augment, scale: 1 };
+  const batch = batchAt(grey, options, 0);
+  expect(batch.shape).toEqual([12, 3, 32, 32]);
+  for (let row = 0; row < 12; row++) {
+    const [red, green, blue] = [0, 1, 2].map((c) =>
+      batch.images.subarray(row * 3072 + c * 1024, row * 3072 + (c + 1) * 1024),
+    );
+    expect(green).toEqual(red);
+    expect(blue).toEqual(red);
+  }
+  const coloured = batchAt(colour, options, 0);
+  for (let row = 0; row < 12; row++) {
+    // The red plane is that of `grey`: the same places are padded in all planes of the image.
+    const at = row * 3072;
+    expect(coloured.images.subarray(at, at + 1024)).toEqual(batch.images.subarray(at, at + 1024));
+    const black = (c: number) =>
+      Array.from(coloured.images.subarray(at + c * 1024, at + (c + 1) * 1024), (x) => x === 0);
+    expect(black(1)).toEqual(black(0));
+    expect(black(2)).toEqual(black(0));
+  }
+});
+
+test("normalisation is per channel, after augmentation: padding is black; empty rows stay 0", () => {
+  const options = { batch: 5, seed: 2, shuffle: true, augment: [padAndCrop(4, 32)] };
+  for (let step = 0; step < 3; step++) {
+    const raw = batchAt(colour, { ...options, scale: 1 }, step);
+    const batch = batchAt(colour, { ...options, normalize: statistics }, step);
+    expect(batch.labels).toEqual(raw.labels);
+    const expected = raw.images.map((pixel, i) => {
+      const c = Math.floor(i / 1024) % 3;
+      const row = Math.floor(i / 3072);
+      return row < raw.size
+        ? (pixel / 255 - (statistics.mean[c] as number)) / (statistics.std[c] as number)
+        : 0;
+    });
+    expect(batch.images).toEqual(expected);
+    if (step === 0) expect(raw.images.includes(0)).toBe(true);
+  }
+  const refused = [
+    { mean: [0, 0], std: [1, 1] },
+    { mean: [0, 0, 0], std: [1, 1] },
+    { mean: [0, 0, 0], std: [1, 0, 1] },
+    { mean: [0, Number.NaN, 0], std: [1, 1, 1] },
+  ];
+  for (const normalize of refused) {
+    expect(() => batchSource(colour, { ...options, normalize })).toThrow("for 3 channels");
+  }
+});
+
+test("channelStatistics are mean and standard deviation over all pixels of each channel", () => {
+  const { mean, std } = channelStatistics(colour);
+  for (let c = 0; c < 3; c++) {
+    const pixels = Array.from(colour.images).filter((_, i) => Math.floor(i / 1024) % 3 === c);
+    const middle = pixels.reduce((a, b) => a + b) / pixels.length;
+    const variance = pixels.reduce((a, b) => a + (b - middle) ** 2, 0) / pixels.length;
+    expect(mean[c]).toBeCloseTo(middle / 255, 12);
+    expect(std[c]).toBeCloseTo(Math.sqrt(variance) / 255, 12);
+  }
+  // What they normalise has mean 0 and deviation 1, whatever the order of the images.
+  const scale = 64;
+  const normalize = channelStatistics(colour, scale);
+  const options = { batch: 12, seed: 1, shuffle: true, scale, normalize };
+  const { images: x } = batchAt(colour, options, 0);
+  for (let c = 0; c < 3; c++) {
+    const values = Array.from(x).filter((_, i) => Math.floor(i / 1024) % 3 === c);
+    const sum = (f: (value: number) => number) =>
+      values.reduce((a, value) => a + f(value), 0) / values.length;
+    expect(sum((value) => value)).toBeCloseTo(0, 5);
+    expect(sum((value) => value * value)).toBeCloseTo(1, 5);
+  }
+  expect(() => channelStatistics(split(colour, 2, 2))).toThrow("statistics of 0 images");
+});
+
 test("what cannot be batched is refused with both numbers", () => {
   expect(() => batchAt(set, { ...plain, batch: 0 }, 0)).toThrow("batches of 0 from 23 images");
   expect(() => batchAt(set, plain, -1)).toThrow("batch number -1");
@@ -154,4 +238,21 @@ test("splits are views in order; MNIST's last twelfth validates", () => {
   const parts = mnistSplit({ train, test: set });
   expect([parts.train.count, parts.validation.count, parts.test]).toEqual([55000, 5000, set]);
   expect(parts.validation.images).toEqual(train.images.slice(55000));
+});
+
+test("CIFAR's last tenth validates; a limit takes the first of the rest", () => {
+  const train = images(50000, 1, 1, 1);
+  const parts = cifarSplit({ train, test: set });
+  expect([parts.train.count, parts.validation.count, parts.test]).toEqual([45000, 5000, set]);
+  expect(parts.validation.images).toEqual(train.images.slice(45000));
+  const limited = limitTraining(parts, 7);
+  expect(limited.train.count).toBe(7);
+  expect(limited.train.images).toEqual(train.images.slice(0, 7));
+  expect([limited.validation, limited.test]).toEqual([parts.validation, set]);
+  expect(limitTraining(parts, 45000).train).toEqual(parts.train);
+  for (const wrong of [0, 45001, 1.5, Number.NaN]) {
+    expect(() => limitTraining(parts, wrong)).toThrow(
+      `a limit of ${wrong} of 45000 training images; give an integer from 1 to 45000`,
+    );
+  }
 });

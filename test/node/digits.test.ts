@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { generateDigits } from "../../src/data/digits";
-import { digitsSplit, type ImageSet } from "../../src/data/images";
-import { key, permutation } from "../../src/graph/random";
+import { digitsSplit } from "../../src/data/images";
+import { trainLinear } from "./linear";
 
 test("sample i depends on seed and i alone, and its bytes never change", () => {
   const all = generateDigits({ count: 300, seed: 4 });
@@ -41,70 +41,9 @@ test("digits look like MNIST's: classes, ink, margins and centre", () => {
   expect(share).toBeLessThan(0.24);
 });
 
-/** Multinomial logistic regression on pixels by SGD with momentum; what each epoch came to. */
-function trainLinear(train: ImageSet, count: number, test: ImageSet, epochs: number) {
-  const pixels = 784;
-  const batch = 50;
-  const weight = new Float64Array((pixels + 1) * 10); // the last row is the bias
-  const velocity = new Float64Array(weight.length);
-  const gradient = new Float64Array(weight.length);
-  const p = new Float64Array(10);
-  const input = (set: ImageSet, sample: number, i: number) =>
-    i < pixels ? (set.images[sample * pixels + i] ?? 0) / 255 : 1;
-
-  /** Softmax of W x + b into p; whether the likeliest class is the label. */
-  const predict = (set: ImageSet, sample: number): boolean => {
-    p.fill(0);
-    for (let i = 0; i <= pixels; i++) {
-      const x = input(set, sample, i);
-      if (x === 0) continue;
-      for (let c = 0; c < 10; c++) p[c] = (p[c] ?? 0) + x * (weight[i * 10 + c] ?? 0);
-    }
-    const most = Math.max(...p);
-    const answer = p.indexOf(most);
-    const powers = p.map((score) => Math.exp(score - most));
-    const sum = powers.reduce((a, b) => a + b);
-    p.set(powers.map((power) => power / sum));
-    return answer === set.labels[sample];
-  };
-
-  const history: { loss: number; train: number; test: number }[] = [];
-  for (let epoch = 0; epoch < epochs; epoch++) {
-    const rate = 0.1 * (1 - epoch / epochs);
-    const order = permutation(key(epoch), count);
-    let loss = 0;
-    let right = 0;
-    for (let start = 0; start < count; start += batch) {
-      gradient.fill(0);
-      for (const sample of order.subarray(start, start + batch)) {
-        if (predict(train, sample)) right++;
-        const label = train.labels[sample] ?? 0;
-        loss -= Math.log(p[label] ?? 0);
-        p[label] = (p[label] ?? 0) - 1;
-        for (let i = 0; i <= pixels; i++) {
-          const x = input(train, sample, i) / batch;
-          if (x === 0) continue;
-          for (let c = 0; c < 10; c++) {
-            gradient[i * 10 + c] = (gradient[i * 10 + c] ?? 0) + x * (p[c] ?? 0);
-          }
-        }
-      }
-      for (let i = 0; i < weight.length; i++) {
-        const v = 0.9 * (velocity[i] ?? 0) + (gradient[i] ?? 0);
-        velocity[i] = v;
-        weight[i] = (weight[i] ?? 0) - rate * v;
-      }
-    }
-    let correct = 0;
-    for (let sample = 0; sample < test.count; sample++) if (predict(test, sample)) correct++;
-    history.push({ loss: loss / count, train: right / count, test: correct / test.count });
-  }
-  return history;
-}
-
 test("a linear classifier, trained to convergence on 8,000, stays below 90 %", () => {
   const { train, test } = digitsSplit();
-  const history = trainLinear(train, 8000, test, 32);
+  const history = trainLinear(train, 8000, test, { epochs: 32, rate: 0.1, black: 0 });
   const before = history[23] ?? { loss: 0, train: 0, test: 0 };
   const last = history[31] ?? { loss: 0, train: 0, test: 0 };
   // Converged: the last quarter of the epochs changes little, least of all on unseen digits.

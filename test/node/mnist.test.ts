@@ -6,8 +6,9 @@ import { gzipSync } from "node:zlib";
 import { afterAll, expect, test } from "vitest";
 import { type DownloadOptions, download } from "../../src/data/download";
 import { DataFileError } from "../../src/data/errors";
+import { cacheFolder } from "../../src/data/folders";
 import { fetchMnist, type MnistFiles, mnistDownloads, readMnist } from "../../src/data/mnist";
-import { cacheFolder, loadMnist } from "../../src/data/mnist-folder";
+import { loadMnist } from "../../src/data/mnist-folder";
 
 function idx(magic: number, sizes: number[], value: (i: number) => number): Uint8Array {
   const length = sizes.reduce((n, d) => n * d, 1);
@@ -105,11 +106,13 @@ test("a download is kept in the cache, whole, and a damaged cache is replaced", 
     return packed as unknown as MnistFiles;
   };
   const first = await loadMnist({ env, download: get });
-  expect(first.source).toBe(`MNIST downloaded to ${cacheFolder(env)}`);
-  expect((await readdir(cacheFolder(env))).sort()).toEqual(names.map((n) => `${n}.gz`).sort());
+  expect(first.source).toBe(`MNIST downloaded to ${cacheFolder(env, "mnist")}`);
+  expect((await readdir(cacheFolder(env, "mnist"))).sort()).toEqual(
+    names.map((n) => `${n}.gz`).sort(),
+  );
   const again = await loadMnist({ env: { ...env, HYPERLOOM_OFFLINE: "1" }, download: noDownload });
   expect(again.train).toEqual({ ...first.train, source: again.source });
-  const path = join(cacheFolder(env), "train-images-idx3-ubyte.gz");
+  const path = join(cacheFolder(env, "mnist"), "train-images-idx3-ubyte.gz");
   const bytes = await readFile(path);
   bytes[40] = (bytes[40] ?? 0) ^ 255;
   await writeFile(path, bytes);
