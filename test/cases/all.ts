@@ -1,3 +1,4 @@
+import { batchNormCases } from "./batch-norm";
 import type { OpCase } from "./case";
 import { categoricalCases } from "./categorical";
 import { contractionCases } from "./contraction";
@@ -18,6 +19,7 @@ import { softmaxCrossEntropyCases } from "./softmax-cross-entropy";
 
 /** Every case of every op. */
 export const allCases: readonly OpCase[] = [
+  ...batchNormCases,
   ...categoricalCases,
   ...contractionCases,
   ...conv2dCases,
