@@ -72,6 +72,12 @@ export interface Op<A = unknown> {
     stacked: readonly boolean[],
     T: number,
   ): Tensor | null;
+  /**
+   * Outputs that are cheaper to make anew than to keep: the backward pass reads these in place of the
+   * node's own, made from `inputs`, which are the node's or copies of them. An output may be the
+   * node's own.
+   */
+  again?(node: Node<A>, inputs: readonly Tensor[]): readonly Tensor[];
   /** How outputs share the buffer of an input without a dispatch; see `views.ts` in ops. */
   readonly alias?: Alias;
   /** Output k is written over input `inPlace[k]`, whose old value is gone afterwards. */

@@ -1,4 +1,5 @@
 import { GradientError, isLiteral, type Node, type Tensor } from "../graph/node";
+import { keeper } from "../graph/recomputed";
 import { equal, show, size } from "../graph/shape";
 import { add, fill } from "../ops/elementwise";
 import { sumTo } from "../ops/reduce";
@@ -54,10 +55,11 @@ export function pullBack(
     arrived.set(x, before ? add(before, fitted) : fitted);
   };
   for (const [k, y] of outputs.entries()) arrive(y, cotangents[k] as Tensor);
+  const kept = keeper();
   for (const node of nodes) {
     const dy = node.outputs.map((y) => arrived.get(y) ?? null);
     if (dy.every((d) => d === null)) continue;
-    const dx = node.op.gradient(node, dy);
+    const dx = node.op.gradient(kept(node), dy);
     for (const [i, x] of node.inputs.entries()) {
       const d = dx[i];
       if (d && (nodes.has(x.node) || wanted.has(x))) arrive(x, d);
