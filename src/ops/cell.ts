@@ -1,7 +1,7 @@
 import { type Grid, linearGrid, type Target } from "../gpu/dispatch";
 import { expectDType, input, type Node, type Tensor } from "../graph/node";
 import { equal, type Shape, ShapeError, show, type TensorType } from "../graph/shape";
-import { expectRowsFit, type RowWork, rowLanes, rowTrips } from "./row-workgroups";
+import { expectRowsFit, GATE_TRIPS, type RowWork, rowLanes, rowTrips } from "./row-workgroups";
 
 /** What the LSTM cell and the HyperLSTM cell have in common, from their gates on. */
 export interface CellUpdateOptions {
@@ -70,7 +70,7 @@ export function expectShape(op: string, name: string, x: TensorType, shape: Shap
 }
 
 /** Loops of a cell's kernel over a row with layer norm, and its sums over the lanes. */
-const FORWARD = { rows: 1, passes: 5, sums: 4 };
+const FORWARD = { rows: 1, passes: 5, inner: 3, sums: 4 };
 
 /**
  * [B, H] of a cell from its c [B, H]; checks norm [2, 5, H] and mask [B, H] where there are any.
@@ -141,7 +141,7 @@ export function cellLaunch(
       MASK: Number(mask),
     },
     grid: linearGrid(norm ? groups : (rows * units) / FLAT_LANES),
-    ...(norm ? rowTrips({ ...work, width: hidden }, lanes) : { trips: 0, longestLoop: 0 }),
+    ...(norm ? rowTrips({ ...work, width: hidden }, lanes) : { trips: GATE_TRIPS, longestLoop: 4 }),
   };
 }
 

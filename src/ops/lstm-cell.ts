@@ -83,7 +83,7 @@ interface CellGradientAttrs extends CellAttrs {
 }
 
 /** A group of rows is done by one workgroup; loops and sums of the kernel over each of them. */
-const BACKWARD = { passes: 7, sums: 7 };
+const BACKWARD = { passes: 7, inner: 7, sums: 7 };
 
 /**
  * From (pre, cm, then norm, dh and dc where there are) the gradients of pre and c, and with layer

@@ -14,15 +14,21 @@ export interface RowWork {
   readonly rows: number;
   /** Loops over a row. */
   readonly passes: number;
+  /** Loops over four gates within these, at every element; default 0. */
+  readonly inner?: number;
   /** Sums over the lanes, each a tree. */
   readonly sums: number;
 }
 
 const MAX_LANES = 256;
 
+/** Trips of a loop over four gates. */
+export const GATE_TRIPS = 5;
+
 /** Loop trips of an invocation, with the one that finds each loop at its end. */
-function trips({ width, rows, passes, sums }: RowWork, lanes: number): number {
-  const row = passes * (Math.ceil(width / lanes) + 1) + sums * (Math.log2(lanes) + 1);
+function trips({ width, rows, passes, inner = 0, sums }: RowWork, lanes: number): number {
+  const each = Math.ceil(width / lanes);
+  const row = passes * (each + 1) + inner * each * GATE_TRIPS + sums * (Math.log2(lanes) + 1);
   return rows * (1 + row) + 1;
 }
 
