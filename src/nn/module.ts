@@ -36,6 +36,11 @@ export interface Context {
   readonly site?: number;
   /** Masks in place of random ones: entries 0 or 1/keep, for comparison with recorded runs. */
   readonly mask?: (shape: Shape, keep: number, site: number) => Tensor;
+  /**
+   * "low": blocks of deep networks keep their inputs alone for the backward pass, which computes the
+   * rest once more. Default: what makes a step fastest.
+   */
+  readonly memory?: "low";
   /** Is told what a module generates on its way, by path, such as a hyper cell's scales `d`. */
   readonly probe?: (path: string, value: Tensor) => void;
 }

@@ -15,6 +15,7 @@ import {
   lstmLabmlCell,
   lstmSupercell,
 } from "./recurrent";
+import { networkG1910Blocks, networkG1910Wrn40, networkPreactWrn } from "./residual";
 import { staticG1910, staticPaper, staticPaperTiled } from "./static";
 
 /** The computation of each kind. */
@@ -32,6 +33,9 @@ const kinds: Readonly<Record<string, Evaluate>> = {
   "hyperlstm.paper": hyperLstmPaper,
   hyperrnn: hyperRnnKind,
   "network.hyper_cnn": networkHyperCnn,
+  "network.preact_wrn": networkPreactWrn,
+  "network.g1910_blocks": networkG1910Blocks,
+  "network.g1910_wrn40": networkG1910Wrn40,
   "network.char_lm_labml": charLmLabml,
   "network.char_lm_paper": charLmPaper,
   mdn: mixtureDensityPoints,
