@@ -72,9 +72,10 @@ close();
 async function run({ period, train, test, ...flags }: Settings): Promise<void> {
   const device = await requestDevice();
   const net = hyperCnn({ nz: 4 });
-  const choice = { model: "hyper-cnn", preset: "quick", flags } as const;
+  const data = digitsSplit({ ...(train && { train }), ...(test && { test }), validation: 1 });
+  const choice = { task: "mnist", model: "hyper-cnn", preset: "quick", flags } as const;
   const { adapter } = device.target;
-  const settings = imageSettings(choice, adapter, train ?? 10000);
+  const settings = imageSettings(choice, adapter, data.train);
   const { steps, batch, seed } = settings;
   const variables = new Variables(device, seed);
   const program = trainStep(net, crossEntropy, optimizerOf(settings), { batch });
@@ -88,7 +89,6 @@ async function run({ period, train, test, ...flags }: Settings): Promise<void> {
   post({ kind: "ready", adapter: device.adapter, steps, made: await picture(), learned });
   await gate;
 
-  const data = digitsSplit({ ...(train && { train }), ...(test && { test }), validation: 1 });
   const source = batchSource(data.train, { batch, seed, shuffle: true });
   // Time in steps since the last picture, and the images of that time.
   let [busy, images, speed] = [0, 0, 0];

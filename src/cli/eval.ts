@@ -7,7 +7,7 @@ import type { Split } from "../train/task";
 import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
 import { UsageError } from "./errors";
 import type { WarningEvent } from "./job";
-import type { GlobalOptions } from "./options";
+import { type GlobalOptions, positiveInteger } from "./options";
 import { count, Output } from "./output";
 import { Progress } from "./progress";
 import { runJob } from "./runtimes";
@@ -17,6 +17,7 @@ import { findData, type TaskData } from "./task-data";
 interface EvalOptions extends GlobalOptions {
   readonly data?: string;
   readonly part: Split;
+  readonly limit?: number;
 }
 
 /** Adds the command `eval`. */
@@ -27,7 +28,7 @@ export function registerEval(program: Command): void {
     .argument("<checkpoint>", "a checkpoint, or a run's folder")
     .option(
       "--data <path>",
-      "mnist, ptb: a folder; text, enwik8: a file, plain or gzip; default: HYPERLOOM_DATA, cache, " +
+      "mnist, cifar10, ptb: a folder; text, enwik8: a file, plain or gzip; default: HYPERLOOM_DATA, cache, " +
         "download, or what is embedded",
     )
     .addOption(
@@ -35,6 +36,7 @@ export function registerEval(program: Command): void {
         .choices(["train", "validation", "test"])
         .default("test"),
     )
+    .option("--limit <n>", "images: of the training part the first n alone", positiveInteger)
     .action((path: string, _own: unknown, command: Command) =>
       evaluateFile(path, command.optsWithGlobals<EvalOptions>()),
     );
@@ -71,7 +73,11 @@ async function evaluateFile(given: string, options: EvalOptions): Promise<void> 
   const settings = evaluationSettings(checkpoint);
   const output = new Output(options.json);
   const delay = "delay" in settings ? settings.delay : 0;
-  const found = await findData(settings.task as TaskName, options.data, delay, output);
+  const found = await findData(
+    settings.task as TaskName,
+    { path: options.data, delay, limit: options.limit },
+    output,
+  );
   await checkKind(file, options.part, found);
   found.files.set("checkpoint", bytes);
   const progress = new Progress(output.stream);

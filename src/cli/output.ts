@@ -76,9 +76,14 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(2)} %`;
 }
 
-/** What was measured, in words: `error 1.63 %`, `2.538 bits per character` or `accuracy 99.2 %`. */
-export function measured({ bits_per_character: bits, accuracy, error }: Measures): string {
+/** What was measured, in words: `error 1.63 % ± 0.13 %`, `2.538 bits per character` or `accuracy 99.2 %`. */
+export function measured({
+  bits_per_character: bits,
+  accuracy,
+  error = Number.NaN,
+  standard_error: spread,
+}: Measures): string {
   if (bits !== undefined) return `${bits.toFixed(3)} bits per character`;
   if (accuracy !== undefined) return `accuracy ${percent(accuracy)}`;
-  return `error ${percent(error ?? Number.NaN)}`;
+  return `error ${percent(error)}${spread === undefined ? "" : ` ± ${percent(spread)}`}`;
 }

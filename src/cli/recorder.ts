@@ -1,7 +1,7 @@
 import { appendFileSync, copyFileSync, existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readSafetensors } from "../io/safetensors";
-import type { EvalEvent, RunEvent, StartEvent, StepEvent } from "../train/events";
+import type { EvalEvent, JsonObject, RunEvent, StartEvent, StepEvent } from "../train/events";
 import type { ModelSpec } from "../train/models";
 import { kernelPicture, lossCurve } from "./charts";
 import type { CheckpointFile } from "./checkpoint-file";
@@ -111,16 +111,16 @@ export class Recorder {
 
   #sayRun(start: StartEvent): void {
     const { settings, steps, step, data, unit } = start;
-    const { preset, batch, seq, chunk, lr, decay, floor, clip, seed, model } = settings;
+    const { preset, batch, seq, chunk, optimizer, clip, seed, model } = settings;
     const { options } = model as unknown as ModelSpec;
     this.#classes = Number(options.classes ?? options.outputs);
     this.#data = data.source.replace(/ (from|downloaded) .*$/, "");
-    const rate = decay === 1 ? lr : `${lr} × ${decay}/step to ${floor}`;
+    const { optimizer: rule, lr } = optimizer as JsonObject;
     const size = Number(batch) * (unit === "characters" ? Number(seq) : 1);
     const what = unit === "characters" ? `${batch} × ${seq} characters` : `${batch} ${unit}`;
     this.output.say(
       `run        ${count(steps)} steps of ${what} (${((steps * size) / Number(data.train)).toFixed(2)} epochs), ` +
-        `adam ${rate}${clip ? `, clip ${clip}` : ""}, seed ${seed}, preset ${preset}`,
+        `${rule === "sgd" ? "nesterov" : rule} ${lr}${clip ? `, clip ${clip}` : ""}, seed ${seed}, preset ${preset}`,
     );
     if (chunk !== undefined && Number(chunk) < Number(seq)) {
       this.output.say(

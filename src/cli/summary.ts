@@ -3,7 +3,14 @@ import { specs } from "../nn/module";
 import { countParameters } from "../nn/slabs";
 import type { StartEvent } from "../train/events";
 import { isHyper } from "../train/image-models";
-import { buildModel, isSequenceModel, type ModelSpec, type NamedModel } from "../train/models";
+import {
+  buildModel,
+  isSequenceModel,
+  modelLabel,
+  type ModelSpec,
+  type NamedModel,
+} from "../train/models";
+import { isSequenceTask } from "../train/settings";
 import { bytes, count, measured, type Output } from "./output";
 import type { TrainOutcome } from "./training-jobs";
 
@@ -44,7 +51,7 @@ export function describeStart(start: StartEvent): string[] {
   const lines = [
     ["hyperloom", `${hyperloom} on ${runtime} ${engine[runtime] ?? ""}, ${device}`],
     ["data", `${data.source}: ${samples.join(", ")} ${unit}`],
-    ["model", `${spec.name}, ${count(total)} parameters: ${parts.join(", ")}`],
+    ["model", `${modelLabel(spec)}, ${count(total)} parameters: ${parts.join(", ")}`],
     ...(made ? [["", made]] : []),
     ...(plan ? [[start.command === "train" ? "step" : each, planLine(plan)]] : []),
   ];
@@ -65,19 +72,25 @@ export function sayEnd(
     output.say(`           ${resume}`);
     return;
   }
-  const { test_error: error, bits_per_character, accuracy, parameters = 0 } = metrics;
+  const { test_error: error, test_standard_error, bits_per_character, accuracy } = metrics;
+  const { parameters = 0 } = metrics;
   const found = measured({
     ...(error !== undefined && { error }),
+    ...(test_standard_error !== undefined && { standard_error: test_standard_error }),
     ...(accuracy !== undefined && { accuracy }),
     ...(bits_per_character !== undefined && { bits_per_character }),
   });
-  const pictures = task === "mnist" ? "loss.svg, kernels.png" : "loss.svg";
+  const images = !isSequenceTask(task);
+  const pictures = images ? "loss.svg, kernels.png" : "loss.svg";
+  const label = modelLabel(model);
   const last =
     task === "mnist"
-      ? `npx hyperloom info ${model.name} --graph ${model.name}.svg`
-      : task === "recall"
-        ? `npx hyperloom inspect ${folder} --gradients`
-        : `npx hyperloom sample ${folder} --length 400`;
+      ? `npx hyperloom info ${label} --graph ${label}.svg`
+      : images
+        ? `npx hyperloom inspect ${folder} --png weights.png`
+        : task === "recall"
+          ? `npx hyperloom inspect ${folder} --gradients`
+          : `npx hyperloom sample ${folder} --length 400`;
   output.say(`done       ${count(step)} steps; test ${found} with ${count(parameters)} parameters`);
   output.say(`written    ${folder}/: checkpoint and best .safetensors, log.jsonl, ${pictures}`);
   output.say(`next       npx hyperloom eval ${folder}`);

@@ -1,9 +1,12 @@
+import { loadCifar } from "../data/cifar-folder";
+import { limitTraining } from "../data/images";
 import { loadMnist } from "../data/mnist-folder";
 import { loadText } from "../data/text-folder";
 import { imageIdentity } from "../train/image-task";
 import type { JsonObject } from "../train/events";
 import { recallData, textData } from "../train/sequence-data";
-import type { TaskName } from "../train/settings";
+import { type ImageTaskName, isSequenceTask, type TaskName } from "../train/settings";
+import { asUsage } from "./errors";
 import { type JobData, type PackedData, packImages, packText } from "./job";
 import type { Output } from "./output";
 
@@ -15,18 +18,25 @@ export interface TaskData extends PackedData {
   readonly identity: () => Promise<JsonObject>;
 }
 
+/** Which data of a task, as the user said. */
+export interface DataChoice {
+  readonly path: string | undefined;
+  /** Of the memory task. */
+  readonly delay: number;
+  /** Of images: the first so many of the training part. */
+  readonly limit: number | undefined;
+}
+
 /**
  * Finds or makes the data of a task; the note is for later, once nothing else can be wrong.
- * @param path As the user gave it. @param delay Of the memory task.
- * @throws DataFileError naming what is wrong with a file.
+ * @throws DataFileError naming what is wrong with a file; UsageError for a limit beyond the data.
  */
 export async function findData(
   task: TaskName,
-  path: string | undefined,
-  delay: number,
+  { path, delay, limit }: DataChoice,
   output: Output,
 ): Promise<TaskData> {
-  if (task === "mnist") return findImages(path, output);
+  if (!isSequenceTask(task)) return findImages(task, path, limit, output);
   if (task === "recall") {
     const data = recallData(delay);
     return {
@@ -47,15 +57,20 @@ export async function findData(
   };
 }
 
-async function findImages(folder: string | undefined, output: Output): Promise<TaskData> {
+async function findImages(
+  task: ImageTaskName,
+  folder: string | undefined,
+  limit: number | undefined,
+  output: Output,
+): Promise<TaskData> {
   let said = false;
-  const { note, ...split } = await loadMnist({
-    folder,
-    onProgress: (_, total) => {
-      if (!said) output.say(`downloading MNIST (${(total / 1e6).toFixed(1)} MB)`);
-      said = true;
-    },
-  });
+  const onProgress = (_: number, total: number): void => {
+    if (!said) output.say(`downloading MNIST (${(total / 1e6).toFixed(1)} MB)`);
+    said = true;
+  };
+  const { note, ...whole } =
+    task === "mnist" ? await loadMnist({ folder, onProgress }) : await loadCifar({ folder });
+  const split = limit === undefined ? whole : asUsage(() => limitTraining(whole, limit));
   return {
     data: { kind: "images", split },
     ...packImages(split),

@@ -1,19 +1,23 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { imageModelNames } from "../train/image-models";
-import { imagePresetNames } from "../train/image-task";
-import { modelNames } from "../train/models";
+import { imagePresetNames } from "../train/image-presets";
+import type { ImageFlags } from "../train/image-task";
+import { imageModelForms, isSequenceName, modelForms, namedModel } from "../train/models";
 import { sequenceModelNames } from "../train/sequence-models";
 import { sequencePresetNames } from "../train/sequence-presets";
 import type { SequenceFlags } from "../train/sequence-settings";
 import { isSequenceTask, type TaskName } from "../train/settings";
-import { UsageError } from "./errors";
+import { asUsage, UsageError } from "./errors";
 import { positiveInteger, positiveNumber } from "./options";
+
+/** Flags that beat a preset, of all tasks. */
+export interface RunFlags extends SequenceFlags, ImageFlags {}
 
 /** What the user may say about a run, besides the flags of settings. */
 export interface ChoiceFlags {
   readonly model?: string;
   readonly preset?: string;
   readonly data?: string;
+  readonly limit?: number;
 }
 
 /** Reads a part that is kept: above 0, at most 1. @throws InvalidArgumentError. */
@@ -23,21 +27,39 @@ function kept(text: string): number {
   throw new InvalidArgumentError("Give a number above 0 and at most 1: the part that is kept.");
 }
 
+/** Reads a number from 0. @throws InvalidArgumentError. */
+function nonNegative(text: string): number {
+  return Number(text) === 0 && text.trim() !== "" ? 0 : positiveNumber(text);
+}
+
+/** Reads the name of a model. @throws InvalidArgumentError. */
+export function modelName(text: string): string {
+  try {
+    namedModel(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message.replace("hyperloom: ", ""));
+  }
+}
+
 /** Reads the steps of a chunk. @throws InvalidArgumentError. */
 function chunkSteps(text: string): number | "auto" {
   return text === "auto" ? text : positiveInteger(text);
 }
 
-/** Adds the flags by which the model of a sequence task is chosen. */
-export function addModelOptions(command: Command): Command {
+/**
+ * Adds the flags by which the model of a sequence task is chosen.
+ * @param layers In place of `--layers`, where a command has another use for it too.
+ */
+export function addModelOptions(command: Command, layers?: Option): Command {
   const group = "Models of sequences:";
   const option = (flags: string, text: string, parse: (text: string) => unknown): Option =>
     new Option(flags, text).argParser(parse).helpGroup(group);
   return command
     .addOption(option("--hidden <n>", "units of a layer", positiveInteger))
     .addOption(option("--hyper <n>", "units of the hyper cell", positiveInteger))
-    .addOption(option("--nz <n>", "size of an embedding z", positiveInteger))
-    .addOption(option("--layers <n>", "layers", positiveInteger))
+    .addOption(new Option("--nz <n>", "size of an embedding z").argParser(positiveInteger))
+    .addOption(layers ?? option("--layers <n>", "layers", positiveInteger))
     .addOption(
       new Option("--init <name>", "of what is generated: broken symmetry, or the paper's")
         .choices(["broken", "paper"])
@@ -47,6 +69,27 @@ export function addModelOptions(command: Command): Command {
     .addOption(option("--keep-recurrent <part>", "kept of tanh(g) in an LSTM's update", kept))
     .addOption(option("--keep-input <part>", "kept of the inputs", kept))
     .addOption(option("--keep-output <part>", "kept of the layers' outputs", kept));
+}
+
+/** Adds the flags of runs on images. */
+export function addImageOptions(command: Command): Command {
+  const group = "Images:";
+  const option = (flags: string, text: string): Option => new Option(flags, text).helpGroup(group);
+  return command
+    .addOption(
+      option("--limit <n>", "train on the first n images alone").argParser(positiveInteger),
+    )
+    .addOption(option("--augment", "crop at random, mirror objects (default: the preset's)"))
+    .addOption(option("--no-augment", "images as they are"))
+    .addOption(
+      option("--l2 <λ>", "penalty λ Σ K² on kernels, direct and generated").argParser(nonNegative),
+    )
+    .addOption(
+      option(
+        "--memory <much>",
+        "low: keep the blocks' inputs alone, compute the rest once more",
+      ).choices(["normal", "low"]),
+    );
 }
 
 /** Adds the flags of the sizes of a step. */
@@ -73,24 +116,31 @@ export function addStepOptions(command: Command): Command {
     );
 }
 
-/** Names of the models that a task trains, its default first. */
-export function modelsOf(task: TaskName): readonly string[] {
-  if (!isSequenceTask(task)) return ["hyper-cnn", ...imageModelNames];
-  return [task === "recall" ? "lstm" : "ln-hyperlstm", ...sequenceModelNames];
-}
+/** The model that a task trains unless another is named. */
+export const defaultModels: Readonly<Record<TaskName, string>> = {
+  mnist: "hyper-cnn",
+  cifar10: "hyper-wrn-10-1",
+  text: "ln-hyperlstm",
+  ptb: "ln-hyperlstm",
+  enwik8: "ln-hyperlstm",
+  recall: "lstm",
+};
+
+/** Names of the models that a task trains. */
+const modelsOf = (task: TaskName): readonly string[] =>
+  isSequenceTask(task) ? sequenceModelNames : imageModelForms;
 
 /** All names of presets, of whatever task. */
 export const allPresets = [...new Set([...imagePresetNames, ...sequencePresetNames])];
 
 /** All names of models. */
-export const allModels: readonly string[] = modelNames;
+export const allModels = modelForms.join(", ");
 
 const SEQUENCE_FLAGS = [
   "seq",
   "chunk",
   "hidden",
   "hyper",
-  "nz",
   "layers",
   "init",
   "keep",
@@ -99,31 +149,39 @@ const SEQUENCE_FLAGS = [
   "keepOutput",
 ] as const;
 
+const IMAGE_FLAGS = ["limit", "augment", "l2", "memory"] as const;
+
 /** The flag of an option: `--keep-input` of keepInput. */
 export function flagOf(option: string): string {
   return `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** @throws UsageError for a flag, model or preset that is none of the task's. */
-export function checkFlags(task: TaskName, options: SequenceFlags & ChoiceFlags): void {
-  const refuse = (flag: keyof SequenceFlags | "data", tasks: string): void => {
+export function checkFlags(task: TaskName, options: RunFlags & ChoiceFlags): void {
+  const refuse = (flag: keyof RunFlags | keyof ChoiceFlags, tasks: string): void => {
     if (options[flag] === undefined) return;
     throw new UsageError(`${flagOf(flag)} is a flag of ${tasks}, not of ${task}`);
   };
   if (!isSequenceTask(task)) {
     for (const flag of SEQUENCE_FLAGS) refuse(flag, "text, ptb, enwik8 and recall");
+  } else {
+    for (const flag of IMAGE_FLAGS) refuse(flag, "mnist and cifar10");
   }
   if (task !== "recall") refuse("delay", "recall");
   else {
     refuse("seq", "text, ptb and enwik8 (a sequence of recall has delay + 1 steps)");
-    refuse("data", "mnist, text, ptb and enwik8 (recall makes its own)");
+    refuse("data", "mnist, cifar10, text, ptb and enwik8 (recall makes its own)");
   }
   const { model, preset } = options;
-  const models = [...new Set(modelsOf(task))];
-  if (model !== undefined && !models.includes(model)) {
-    throw new UsageError(`${task} has no model ${model}; it has ${models.join(", ")}`);
+  if (model !== undefined) {
+    const { name } = asUsage(() => namedModel(model));
+    if (isSequenceName(name) !== isSequenceTask(task)) {
+      throw new UsageError(`${task} has no model ${model}; it has ${modelsOf(task).join(", ")}`);
+    }
   }
-  const presets: readonly string[] = isSequenceTask(task) ? sequencePresetNames : imagePresetNames;
+  const presets: readonly string[] = isSequenceTask(task)
+    ? sequencePresetNames
+    : imagePresetNames.filter((name) => task === "mnist" || name !== "notebook");
   if (preset !== undefined && !presets.includes(preset)) {
     throw new UsageError(`${task} has no preset ${preset}; it has ${presets.join(", ")}`);
   }
@@ -133,8 +191,9 @@ export function checkFlags(task: TaskName, options: SequenceFlags & ChoiceFlags)
 const AUTO: unknown = "auto";
 
 /** The flags that beat a preset, of what the user gave. */
-export function flagsOf(options: SequenceFlags): SequenceFlags {
-  const names = ["seed", "epochs", "steps", "batch", "lr", "clip", "delay", ...SEQUENCE_FLAGS];
+export function flagsOf(options: RunFlags): RunFlags {
+  const common = ["seed", "epochs", "steps", "batch", "lr", "clip", "nz"];
+  const names: string[] = [...common, "delay", ...SEQUENCE_FLAGS, ...IMAGE_FLAGS];
   const given = Object.entries(options).filter(
     ([name, value]) => names.includes(name) && value !== undefined && value !== AUTO,
   );

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { Argument, type Command, Option } from "commander";
 import { checkData, checkTensors } from "../train/checkpoint";
 import { checkpointSettings } from "../train/checkpoint-settings";
-import { isSequenceName } from "../train/models";
-import { idleFlags, modelFlags, recallDelay, type SequenceFlags } from "../train/sequence-settings";
+import { isSequenceName, modelLabel } from "../train/models";
+import { idleFlags, modelFlags, recallDelay } from "../train/sequence-settings";
 import type { SequencePresetName } from "../train/sequence-presets";
 import { resumedSettings, type TaskName, taskNames, type TrainSettings } from "../train/settings";
 import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
@@ -17,19 +17,22 @@ import { runJob } from "./runtimes";
 import { describeStart, sayEnd } from "./summary";
 import { findData, type TaskData } from "./task-data";
 import {
+  addImageOptions,
   addModelOptions,
   addStepOptions,
   allModels,
   allPresets,
   checkFlags,
   type ChoiceFlags,
+  defaultModels,
   flagOf,
   flagsOf,
-  modelsOf,
+  modelName,
+  type RunFlags,
 } from "./train-flags";
 import { freshSettings, stepsPerEpoch, taskOf, type TrainChoice } from "./training-jobs";
 
-interface TrainOptions extends GlobalOptions, SequenceFlags, ChoiceFlags {
+interface TrainOptions extends GlobalOptions, RunFlags, ChoiceFlags {
   readonly seed?: number;
   readonly out?: string;
   readonly resume?: string;
@@ -44,8 +47,9 @@ export function registerTrain(program: Command): void {
     .addOption(
       new Option(
         "--model <name>",
-        "default: hyper-cnn of images, ln-hyperlstm of texts, lstm of recall",
-      ).choices(allModels),
+        `one of ${allModels} (default: hyper-cnn of digits, hyper-wrn-10-1 of objects, ln-hyperlstm ` +
+          "of texts, lstm of recall)",
+      ).argParser(modelName),
     )
     .addOption(
       new Option(
@@ -64,31 +68,36 @@ export function registerTrain(program: Command): void {
     .option("--clip <norm>", "largest global norm of the gradient", positiveNumber)
     .option(
       "--data <path>",
-      "mnist, ptb: a folder; text, enwik8: a file, plain or gzip; default: HYPERLOOM_DATA, cache, " +
+      "mnist, cifar10, ptb: a folder; text, enwik8: a file, plain or gzip; default: HYPERLOOM_DATA, cache, " +
         "download, or what is embedded",
     )
     .option("--out <dir>", "new or empty folder for the results; default: runs/…")
     .option("--resume <path>", "go on from a checkpoint or a run's folder");
-  addModelOptions(addStepOptions(command)).action(async (task: TaskName, _own: unknown) => {
-    process.exitCode = await trainTask(task, command.optsWithGlobals<TrainOptions>());
-  });
+  addModelOptions(addStepOptions(addImageOptions(command))).action(
+    async (task: TaskName, _own: unknown) => {
+      process.exitCode = await trainTask(task, command.optsWithGlobals<TrainOptions>());
+    },
+  );
 }
 
 async function trainTask(task: TaskName, options: TrainOptions): Promise<number> {
   checkFlags(task, options);
   const resume = options.resume === undefined ? null : openCheckpoint(options.resume);
   const settings = resume && resumable(resume, task, options);
-  const [standard = ""] = modelsOf(task);
   const choice: TrainChoice = {
     task,
-    model: settings?.model.name ?? options.model ?? standard,
+    model: settings ? modelLabel(settings.model) : (options.model ?? defaultModels[task]),
     preset: options.preset ?? "quick",
     flags: flagsOf(options),
   };
   const folder = makeRunFolder(options.out, `${task}-${choice.model}`);
   try {
     const output = new Output(options.json);
-    const found = await findData(task, options.data, delayOf(choice, settings), output);
+    const found = await findData(
+      task,
+      { path: options.data, delay: delayOf(choice, settings), limit: options.limit },
+      output,
+    );
     if (resume && settings) await checkResumed(resume, settings, choice.flags, found);
     else checkFresh(choice, found);
     if (resume) found.files.set("checkpoint", resume.bytes);
@@ -156,7 +165,7 @@ function resumable(
   const was: Readonly<Record<string, unknown>> = {
     ...spec.options,
     ...settings,
-    model: spec.name,
+    model: modelLabel(spec),
   };
   const { keep, ...rest } = options;
   const given: Readonly<Record<string, unknown>> = {
@@ -168,7 +177,7 @@ function resumable(
     ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
   };
   const fixed = ["model", "preset", "seed", "batch", "lr", "clip", "seq", "chunk", "delay"];
-  for (const flag of [...fixed, ...modelFlags]) {
+  for (const flag of [...fixed, ...modelFlags, "augment", "l2", "memory"]) {
     if (given[flag] === undefined || given[flag] === was[flag]) continue;
     throw new UsageError(
       `${flagOf(flag)} ${given[flag]} is not what ${path} was trained with (${was[flag] ?? "none"}); ` +
@@ -182,7 +191,7 @@ function resumable(
 async function checkResumed(
   { path, checkpoint }: CheckpointFile,
   settings: TrainSettings,
-  flags: SequenceFlags,
+  flags: RunFlags,
   { data, identity }: TaskData,
 ): Promise<void> {
   const perEpoch = asUsage(() => stepsPerEpoch(settings, data));

@@ -16,16 +16,17 @@ import {
   isSequenceRun,
 } from "../train/checkpoint-settings";
 import { metricsOf, type RunEvent } from "../train/events";
-import type { ImageModelName } from "../train/image-models";
-import { type ImagePresetName, imageSettings, imageTask } from "../train/image-task";
+import type { ImagePresetName } from "../train/image-presets";
+import { imageSettings, imageTask } from "../train/image-task";
 import { train } from "../train/loop";
 import { modelVariables, parametersByPart } from "../train/models";
 import type { SequenceModelName } from "../train/sequence-models";
 import type { SequencePresetName } from "../train/sequence-presets";
-import { type SequenceFlags, sequenceSettings } from "../train/sequence-settings";
+import { sequenceSettings } from "../train/sequence-settings";
 import { fitChunk, sequenceTask } from "../train/sequence-task";
 import {
   type ImageSettings,
+  type ImageTaskName,
   resumedSettings,
   type SequenceTaskName,
   type TaskName,
@@ -33,6 +34,7 @@ import {
 } from "../train/settings";
 import type { Split, Task } from "../train/task";
 import { type DataSpec, type JobContext, type JobData, readData, type WarningEvent } from "./job";
+import type { RunFlags } from "./train-flags";
 
 /** Runs `work` on a device of the context, and gives the device back. */
 export async function withDevice<T>(
@@ -56,7 +58,7 @@ export interface TrainChoice {
   readonly task: TaskName;
   readonly model: string;
   readonly preset: string;
-  readonly flags: SequenceFlags;
+  readonly flags: RunFlags;
 }
 
 /** What to train. Files: those of the data; `checkpoint` where `resume` names one. */
@@ -81,8 +83,13 @@ export function freshSettings(
   data: JobData,
 ): TrainSettings {
   if (data.kind === "images") {
-    const chosen = { model: model as ImageModelName, preset: preset as ImagePresetName, flags };
-    return imageSettings(chosen, adapter, data.split.train.count);
+    const chosen = {
+      task: task as ImageTaskName,
+      model,
+      preset: preset as ImagePresetName,
+      flags,
+    };
+    return imageSettings(chosen, adapter, data.split.train);
   }
   const chosen = {
     task: task as SequenceTaskName,

@@ -13,8 +13,10 @@ export type Unit = "images" | "characters" | "sequences";
 
 /** What is measured besides the loss; which of them, depends on the task. */
 export interface Measures {
-  /** Share that was wrong. */
+  /** Share p that was wrong. */
   readonly error?: number;
+  /** Of the error, were the n samples drawn anew: √(p (1 − p) / n). */
+  readonly standard_error?: number;
   /** Share that was right. */
   readonly accuracy?: number;
   /** The loss in bits. */
@@ -130,11 +132,15 @@ export function perSecond(step: StepEvent): number {
  * The metrics of a pass over a part: `test_loss`, `test_error`, …; of the test set the others go by
  * their names alone (`bits_per_character`, `accuracy`).
  */
-export function metricsOf(split: string, { loss, error, ...rest }: Evaluated) {
+export function metricsOf(
+  split: string,
+  { loss, error, standard_error: spread, ...rest }: Evaluated,
+) {
   const { bits_per_character: bits, accuracy } = rest;
   const name = (metric: string): string => (split === "test" ? metric : `${split}_${metric}`);
   return {
     ...(error !== undefined && { [`${split}_error`]: error }),
+    ...(spread !== undefined && { [`${split}_standard_error`]: spread }),
     ...(bits !== undefined && { [name("bits_per_character")]: bits }),
     ...(accuracy !== undefined && { [name("accuracy")]: accuracy }),
     [`${split}_loss`]: loss,

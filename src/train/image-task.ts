@@ -1,4 +1,5 @@
-import { type Augmentation, batchSource, padAndCrop } from "../data/batches";
+import { type Augmentation, batchSource, horizontalFlip, padAndCrop } from "../data/batches";
+import { channelStatistics } from "../data/normalization";
 import type { ImageSet, ImageSplit } from "../data/images";
 import type { Target } from "../gpu/dispatch";
 import { size } from "../graph/shape";
@@ -10,82 +11,103 @@ import type { Executable } from "../schedule/executable";
 import type { Variables } from "../schedule/variables";
 import type { Evaluated, JsonObject } from "./events";
 import { type AnyModel, isHyper, type ImageModelName } from "./image-models";
-import { buildModel, modelSpec } from "./models";
+import { type ImagePresetName, imagePreset } from "./image-presets";
+import { buildModel, modelDefaults, type ModelSpec, modelSpec, namedModel } from "./models";
 import { evaluation, momentVariables, trainStep } from "./programs";
 import {
-  type BasePreset,
   baseSettings,
   type ImageSettings,
+  type ImageTaskName,
   optimizerOf,
+  SettingsError,
   type TrainFlags,
 } from "./settings";
 import { Flight, nameOf, type PassOptions, sha256, type Task } from "./task";
 
-/** Presets of the tasks of images. */
-export const imagePresetNames = ["quick", "paper", "notebook"] as const;
-export type ImagePresetName = (typeof imagePresetNames)[number];
-
-interface ImagePreset extends BasePreset {
+/** Flags that beat a preset in a run on images; those of the model by its options' names. */
+export interface ImageFlags extends TrainFlags {
   readonly augment?: boolean;
-  readonly notebook?: boolean;
+  readonly memory?: "normal" | "low";
+  readonly nz?: number;
+  readonly l2?: number;
 }
 
-// A rate that falls by step, not by share of the run: a run can be made longer by resuming it.
-const quick = { batch: 32, lr: 3e-3, decay: 0.998, floor: 3e-4 };
-
-// Appendix A.3.1; the paper does not say for how many epochs.
-const paper: ImagePreset = { batch: 1000, lr: 1e-3, augment: true, length: { epochs: 100 } };
-
-// The settings of the paper's published MNIST notebook, which differ from A.3.1.
-const notebook: ImagePreset = {
-  batch: 1000,
-  lr: 5e-3,
-  decay: 0.999,
-  floor: 1e-4,
-  clip: 100,
-  augment: true,
-  notebook: true,
-  length: { epochs: 50 },
-};
+/** Flags that are options of a model. */
+export const imageModelFlags = ["nz", "l2"] as const;
 
 /**
- * Presets of the task mnist by class of adapter. `quick` is sized so that the whole run, validation
- * and test included, takes about three minutes on a software adapter with two cores.
+ * A model of images from its name, the sizes of the data, a preset's options and flags that beat them.
+ * @throws SettingsError for a flag that the model has no use for, or a size that cannot be.
  */
-const presets: Readonly<Record<ImagePresetName, Readonly<Record<Target["adapter"], ImagePreset>>>> =
-  {
-    quick: {
-      software: { ...quick, length: { steps: 500 } },
-      gpu: { ...quick, length: { epochs: 2 } },
-    },
-    paper: { software: paper, gpu: paper },
-    notebook: { software: notebook, gpu: notebook },
+function imageModel(
+  label: string,
+  data: ImageSet,
+  preset: JsonObject,
+  flags: ImageFlags,
+): ModelSpec<ImageModelName> {
+  const { name, options } = namedModel(label);
+  const defaults = modelDefaults(name);
+  const has = (option: string): boolean => Object.hasOwn(defaults, option);
+  for (const flag of imageModelFlags) {
+    if (flags[flag] !== undefined && !has(flag)) {
+      const known = imageModelFlags.filter(has).map((f) => `--${f}`);
+      throw new SettingsError(
+        `--${flag} is nothing that ${label} has; it has ${known.join(", ") || "none of these flags"}`,
+      );
+    }
+  }
+  const { channels, height, width, classes } = data;
+  const { nz, l2 } = flags;
+  const all: JsonObject = {
+    ...Object.fromEntries(Object.entries(preset).filter(([option]) => has(option))),
+    ...options,
+    input: [channels, height, width],
+    classes,
+    // Of the training data, within the model: what takes it up later needs to know nothing of it.
+    ...(has("normalize") && { normalize: { ...channelStatistics(data) } }),
+    ...(nz !== undefined && { nz, d: nz }),
+    ...(l2 !== undefined && { l2 }),
   };
+  return modelSpec(name, all) as ModelSpec<ImageModelName>;
+}
 
-/** All settings of a fresh run, from a preset, what beats it, and the number of samples. */
+/**
+ * All settings of a fresh run, from a preset, what beats it, and the training data, of which every
+ * image counts.
+ * @throws SettingsError for what does not go together.
+ */
 export function imageSettings(
   chosen: {
-    readonly model: ImageModelName;
+    readonly task: ImageTaskName;
+    /** As people call it, `hyper-cnn` or `hyper-wrn-40-2`. */
+    readonly model: string;
     readonly preset: ImagePresetName;
-    readonly flags: TrainFlags;
+    readonly flags: ImageFlags;
   },
   adapter: Target["adapter"],
-  samples: number,
+  data: ImageSet,
 ): ImageSettings {
-  const preset = presets[chosen.preset][adapter];
+  const { task, flags } = chosen;
+  const { name } = namedModel(chosen.model);
+  const preset = imagePreset(task, chosen.preset, name as ImageModelName, adapter);
   return {
-    task: "mnist",
+    task,
     preset: chosen.preset,
-    model: modelSpec(chosen.model, preset.notebook ? { init: "notebook" } : {}),
-    ...baseSettings(preset, chosen.flags, (batch) => Math.ceil(samples / batch)),
-    augment: preset.augment ?? false,
+    model: imageModel(chosen.model, data, preset.model ?? {}, flags),
+    ...baseSettings(preset, flags, (batch) => Math.ceil(data.count / batch)),
+    augment: flags.augment ?? preset.augment ?? false,
+    memory: flags.memory ?? "normal",
   };
 }
 
-/** The augmentation of a run: a 28×28 crop of the image padded to 30×30 (A.3.1). */
-function augmentation({ augment, model }: ImageSettings): Augmentation[] {
-  const [, side] = model.options.input as readonly number[];
-  return augment ? [padAndCrop(1, side ?? 28)] : [];
+/**
+ * The augmentation of a run: a crop of the image's size from the image with 1 pixel around it, digits
+ * (A.3.1), or with 4, and every second one mirrored, objects (A.3.2).
+ */
+function augmentation({ augment, model, task }: ImageSettings): Augmentation[] {
+  const [, side = 0] = model.options.input as readonly number[];
+  if (!augment) return [];
+  return task === "mnist" ? [padAndCrop(1, side)] : [padAndCrop(4, side), horizontalFlip()];
 }
 
 /** Samples that one evaluation step takes, by class of adapter: large enough to pay, small enough to stop. */
@@ -120,7 +142,9 @@ export async function evaluateImages(
   }
   await flight.land();
   if (done < set.count) return null;
-  return { loss: loss / done, error: (done - correct) / done, samples: done };
+  const error = (done - correct) / done;
+  const spread = Math.sqrt((error * (1 - error)) / done);
+  return { loss: loss / done, error, standard_error: spread, samples: done };
 }
 
 /** The weights of a model on a device as the plain network has them, generated ones made. */
@@ -156,17 +180,26 @@ export function imageVariables(model: AnyModel, settings: ImageSettings): Variab
   return [parameters.variable, ...(state ? [state.variable] : []), ...moments];
 }
 
-/** Training on labelled images, shuffled anew each epoch, validated at the end of each. */
+/**
+ * Training on labelled images, shuffled anew each epoch, validated at the ends of epochs after which
+ * three times as many images were trained on as are validated.
+ */
 export function imageTask(
   settings: ImageSettings,
   data: ImageSplit,
   adapter: Target["adapter"],
 ): Task {
   const model = buildModel(settings.model);
-  const { batch, seed } = settings;
-  const augment = augmentation(settings);
-  const source = batchSource(data.train, { batch, seed, shuffle: true, augment });
+  const { batch, seed, memory } = settings;
+  const source = batchSource(data.train, {
+    batch,
+    seed,
+    shuffle: true,
+    augment: augmentation(settings),
+  });
   const { train, validation, test } = data;
+  // Of small sets, not each epoch ends with a validation, which would take longer than the epoch.
+  const every = Math.max(1, Math.ceil((3 * validation.count) / train.count));
   return {
     settings,
     model,
@@ -182,14 +215,17 @@ export function imageTask(
     identity: () => imageIdentity(train),
     variables: imageVariables(model, settings),
     programs: () => ({
-      step: trainStep(model, crossEntropy, optimizerOf(settings), { batch }),
+      step: trainStep(model, crossEntropy, optimizerOf(settings), {
+        batch,
+        ...(memory === "low" && { memory }),
+      }),
       evaluation: evaluation(model, crossEntropy, { batch: evaluationBatch[adapter] }),
     }),
     at: (t) => {
       const { images: x, labels, weight, size, epoch } = source.at(t - 1);
       return { inputs: { x, labels, weight }, size, epoch };
     },
-    validates: (t) => t % source.perEpoch === 0,
+    validates: (t) => t % (source.perEpoch * every) === 0,
     evaluate: (executable, split, options) => evaluateImages(executable, data[split], options),
     score: ({ error = Number.NaN }) => error,
     weights: (variables) => plainWeights(model, variables),

@@ -33,6 +33,45 @@ export interface ModelSpec<N extends ModelName = ModelName> {
 /** Any model that has a name. */
 export type NamedModel = AnyModel | LanguageModel;
 
+const WRN_NAME = /^((?:hyper-|shared-)?wrn)-(\d+)-(\d+)$/;
+
+/** The names by which people call models: those of Wide ResNets have their depth and width in them. */
+export const modelForms: readonly string[] = modelNames.map((name) =>
+  name.endsWith("wrn") ? `${name}-D-K` : name,
+);
+
+/**
+ * What a name such as `hyper-wrn-40-2` stands for: a model, and its options that are in the name.
+ * @throws RangeError for a name that is none, or sizes that cannot be.
+ */
+export function namedModel(text: string): {
+  readonly name: ModelName;
+  readonly options: JsonObject;
+} {
+  const wrn = WRN_NAME.exec(text);
+  const options: JsonObject = wrn ? { depth: Number(wrn[2]), width: Number(wrn[3]) } : {};
+  const name: string = wrn?.[1] ?? text;
+  if (!wrn && name.endsWith("wrn")) {
+    throw new RangeError(
+      `hyperloom: ${text} of which depth and width? Say ${text}-40-2, for instance`,
+    );
+  }
+  if (wrn && !imageOptions.depth?.(options.depth as number)) {
+    throw new RangeError(
+      `hyperloom: ${text}: the depth must be 6n + 4 (10, 16, 22, 28, 34, 40, …), not ${wrn[2]}`,
+    );
+  }
+  return { name: modelSpec(name, options).name, options };
+}
+
+/** The names of image models by which people call them, with D-K for any depth and width. */
+export const imageModelForms = modelForms.slice(0, imageModelNames.length);
+
+/** The name by which people call a model. */
+export function modelLabel({ name, options }: ModelSpec): string {
+  return name.endsWith("wrn") ? `${name}-${options.depth}-${options.width}` : name;
+}
+
 /** Whether a model is one of sequences. */
 export function isSequenceModel(model: NamedModel): model is LanguageModel {
   return "readout" in model;
@@ -47,7 +86,7 @@ function find(name: string): { entry: ModelEntry<NamedModel>; allowed: AllowedOp
   if (isSequenceName(name)) return { entry: sequenceModels[name], allowed: sequenceOptions };
   const image = imageModelNames.find((known) => known === name);
   if (image) return { entry: imageModels[image], allowed: imageOptions };
-  throw new RangeError(`hyperloom: no model ${name}; there are ${modelNames.join(", ")}`);
+  throw new RangeError(`hyperloom: no model ${name}; there are ${modelForms.join(", ")}`);
 }
 
 /**

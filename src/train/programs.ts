@@ -17,6 +17,8 @@ import { gradient } from "../schedule/gradient";
 export interface BatchOptions {
   readonly batch: number;
   readonly input?: Shape;
+  /** "low": a training step keeps less for the backward pass and computes it once more. */
+  readonly memory?: "low";
 }
 
 /** A module with one input and one output tensor, as the programs here take it. */
@@ -101,7 +103,8 @@ export function trainStep<P, S>(
   const slabs = slabsOf(model);
   const key = placeholder("key", [4], "u32");
   const scalars = placeholder("scalars", [SCALARS]);
-  const made = forward(model, slabs, options, { train: true, key });
+  const { memory } = options;
+  const made = forward(model, slabs, options, { train: true, key, ...(memory && { memory }) });
   const { targets, value } = applyLoss(loss, made.outputs);
   const total = made.penalty ? add(value.loss, made.penalty) : value.loss;
   const [g] = gradient(total, [made.parameters]);

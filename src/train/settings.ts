@@ -1,18 +1,42 @@
-import { adam, type Optimizer } from "../optim/optimizer";
-import { constantRate, exponentialRate, type Schedule } from "../optim/schedule";
+import { adam, type Optimizer, sgd } from "../optim/optimizer";
+import { constantRate, exponentialRate, type Schedule, stepRate } from "../optim/schedule";
 import type { ImageModelName } from "./image-models";
 import type { ModelSpec } from "./models";
 import type { SequenceModelName } from "./sequence-models";
 
-/** What can be learnt: images of digits, texts, and the memory task. */
-export const taskNames = ["mnist", "text", "ptb", "enwik8", "recall"] as const;
+/** What can be learnt from images. */
+export const imageTaskNames = ["mnist", "cifar10"] as const;
+export type ImageTaskName = (typeof imageTaskNames)[number];
+
+/** What can be learnt from sequences: texts, and the memory task. */
+export const sequenceTaskNames = ["text", "ptb", "enwik8", "recall"] as const;
+export type SequenceTaskName = (typeof sequenceTaskNames)[number];
+
+/** All that can be learnt. */
+export const taskNames = [...imageTaskNames, ...sequenceTaskNames] as const;
 export type TaskName = (typeof taskNames)[number];
-export type SequenceTaskName = Exclude<TaskName, "mnist">;
 
 /** Whether a task is one of sequences. */
 export function isSequenceTask(task: string): task is SequenceTaskName {
-  return task !== "mnist" && taskNames.includes(task as TaskName);
+  return sequenceTaskNames.includes(task as SequenceTaskName);
 }
+
+/**
+ * How the rate of step t follows from a run's `lr`: lr itself; max(floor, lr · decay^(t−1)); or
+ * lr · factors[k] up to and including step until[k], the last factor ever after.
+ */
+export type RateSettings =
+  | { readonly kind: "constant" }
+  | { readonly kind: "exponential"; readonly decay: number; readonly floor: number }
+  | {
+      readonly kind: "steps";
+      readonly factors: readonly number[];
+      readonly until: readonly number[];
+    };
+
+/** Adam as PyTorch has it, or stochastic gradient descent with Nesterov's momentum of 0.9. */
+export const optimizerNames = ["adam", "nesterov"] as const;
+export type OptimizerName = (typeof optimizerNames)[number];
 
 /** A setting that cannot be: with this task, this model or this data. */
 export class SettingsError extends Error {
@@ -31,19 +55,21 @@ export interface RunSettings {
   readonly batch: number;
   /** Steps of the whole run, resumed parts included. */
   readonly steps: number;
-  /** Rate of step t: max(floor, lr · decay^(t−1)). */
+  readonly optimizer: OptimizerName;
   readonly lr: number;
-  readonly decay: number;
-  readonly floor: number;
+  readonly rate: RateSettings;
   /** Largest global norm of the gradient; 0: no clipping. */
   readonly clip: number;
 }
 
 /** Every setting of a run on images. */
 export interface ImageSettings extends RunSettings {
+  readonly task: ImageTaskName;
   readonly model: ModelSpec<ImageModelName>;
-  /** Images padded by 1 and cropped back at random. */
+  /** Images padded and cropped back at random, coloured ones flipped too. */
   readonly augment: boolean;
+  /** "low" keeps less for the backward pass and computes it once more. */
+  readonly memory: "normal" | "low";
 }
 
 /** Every setting of a run on sequences. */
@@ -76,9 +102,9 @@ export interface TrainFlags {
 /** Rates and length that a preset decides, of any task. */
 export interface BasePreset {
   readonly batch: number;
+  readonly optimizer?: OptimizerName;
   readonly lr: number;
-  readonly decay?: number;
-  readonly floor?: number;
+  readonly rate?: RateSettings;
   readonly clip?: number;
   readonly length: { readonly steps: number } | { readonly epochs: number };
 }
@@ -96,7 +122,7 @@ export function baseSettings(
   chosen: BasePreset,
   flags: TrainFlags,
   perEpoch: (batch: number) => number,
-): Pick<RunSettings, "seed" | "batch" | "steps" | "lr" | "decay" | "floor" | "clip"> {
+): Pick<RunSettings, "seed" | "batch" | "steps" | "optimizer" | "lr" | "rate" | "clip"> {
   const { batch = chosen.batch, seed = 0 } = flags;
   const { length } = chosen;
   const given = "epochs" in length ? stepsOf(length.epochs, perEpoch(batch)) : length.steps;
@@ -105,10 +131,10 @@ export function baseSettings(
     seed,
     batch,
     steps,
+    optimizer: chosen.optimizer ?? "adam",
     // A rate given by hand is meant to be that rate.
     lr: flags.lr ?? chosen.lr,
-    decay: flags.lr === undefined ? (chosen.decay ?? 1) : 1,
-    floor: flags.lr === undefined ? (chosen.floor ?? 0) : 0,
+    rate: (flags.lr === undefined && chosen.rate) || { kind: "constant" },
     clip: flags.clip ?? chosen.clip ?? 0,
   };
 }
@@ -124,15 +150,23 @@ export function resumedSettings<S extends RunSettings>(
 }
 
 /** The learning rate of a run by step. */
-export function schedule({ lr, decay, floor }: RunSettings): Schedule {
-  return decay === 1 ? constantRate(lr) : exponentialRate(lr, decay, floor);
+export function schedule({ lr, rate }: RunSettings): Schedule {
+  if (rate.kind === "exponential") return exponentialRate(lr, rate.decay, rate.floor);
+  if (rate.kind === "constant") return constantRate(lr);
+  return stepRate(
+    rate.factors.map((factor) => lr * factor),
+    rate.until,
+  );
 }
 
-/** The optimiser of a run: Adam, as PyTorch has it. */
+/** The optimiser of a run. */
 export function optimizerOf(settings: RunSettings): Optimizer {
-  const { clip, decay, lr } = settings;
-  return adam({
-    lr: decay === 1 ? lr : schedule(settings),
+  const { clip, rate, lr } = settings;
+  const options = {
+    lr: rate.kind === "constant" ? lr : schedule(settings),
     ...(clip > 0 && { clip: { norm: clip } }),
-  });
+  };
+  return settings.optimizer === "adam"
+    ? adam(options)
+    : sgd({ ...options, momentum: 0.9, nesterov: true });
 }

@@ -22,11 +22,12 @@ const toy: ImageSettings = {
   seed: 3,
   batch: 8,
   steps: 10,
+  optimizer: "adam",
   lr: 0.01,
-  decay: 0.9,
-  floor: 0.005,
+  rate: { kind: "exponential", decay: 0.9, floor: 0.005 },
   clip: 1,
   augment: true,
+  memory: "normal",
 };
 
 interface Ran {
@@ -177,7 +178,7 @@ describe("a run", () => {
   });
 
   test("stops at a loss that is no number, naming the step, and keeps what was good", async () => {
-    const wild = { ...toy, lr: 1e30, decay: 1, floor: 0, clip: 0 };
+    const wild = { ...toy, lr: 1e30, rate: { kind: "constant" as const }, clip: 0 };
     const { error, events, snapshots } = await run({
       settings: wild,
       snapshots: { steps: 1, seconds: 1000 },
@@ -239,8 +240,13 @@ test("an evaluation counts each sample once, whatever the batch", async () => {
 
 test("the hyper-CNN learns the embedded digits: 97 % of the test images and more", async () => {
   const data = digitsSplit({ train: 8000, validation: 100, test: 1000 });
-  const preset = { model: "hyper-cnn", preset: "quick", flags: { seed: 1, steps: 250 } } as const;
-  const settings = imageSettings(preset, "software", data.train.count);
+  const preset = {
+    task: "mnist",
+    model: "hyper-cnn",
+    preset: "quick",
+    flags: { seed: 1, steps: 250 },
+  } as const;
+  const settings = imageSettings(preset, "software", data.train);
   const { events, error } = await run({ settings, data });
   expect(error).toBeUndefined();
   const done = events.at(-1);

@@ -1,0 +1,120 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { generateShapes } from "../../src/data/shapes";
+import { readCheckpoint } from "../../src/train/checkpoint";
+import type { DoneEvent, RunEvent, StartEvent } from "../../src/train/events";
+
+const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+let box: string;
+let data: string;
+
+/** CIFAR-10 records with shapes for pictures. */
+function records(count: number, from: number): Uint8Array {
+  const { images, labels } = generateShapes({ count, seed: 0, from });
+  const bytes = new Uint8Array(count * 3073);
+  for (let i = 0; i < count; i++) {
+    bytes[3073 * i] = labels[i] as number;
+    bytes.set(images.subarray(3072 * i, 3072 * (i + 1)), 3073 * i + 1);
+  }
+  return bytes;
+}
+
+beforeAll(() => {
+  box = mkdtempSync(join(tmpdir(), "hyperloom-cifar-"));
+  data = join(box, "data");
+  mkdirSync(data);
+  writeFileSync(join(data, "data_batch_1.bin"), records(60, 0));
+  writeFileSync(join(data, "test_batch.bin"), records(12, 1000));
+});
+afterAll(() => rmSync(box, { recursive: true, force: true }));
+
+function hyperloom(...args: readonly string[]) {
+  const env = { ...process.env, HYPERLOOM_DATA: "", XDG_CACHE_HOME: join(box, "cache") };
+  return spawnSync(process.execPath, [cli, ...args], { cwd: box, encoding: "utf8", env });
+}
+
+const events = (stdout: string): RunEvent[] =>
+  stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as RunEvent);
+
+describe("train cifar10", () => {
+  const base = () => ["train", "cifar10", "--data", data, "--model", "hyper-wrn-10-1", "--nz", "8"];
+
+  test("trains on the first images alone, keeps statistics, resumes, is measured by eval", () => {
+    const flags = ["--limit", "20", "--batch", "5", "--l2", "1e-4", "--augment"];
+    const whole = hyperloom(...base(), ...flags, "--steps", "3", "--json", "-", "--out", "whole");
+    expect(whole.status, whole.stderr).toBe(0);
+    const said = events(whole.stdout);
+    const start = said.find((event) => event.event === "start") as StartEvent;
+    expect(start.data).toMatchObject({ train: 20, validation: 6, test: 12 });
+    expect(start.data.source).toMatch(/^CIFAR-10 from .*60 training images of 50,000/);
+    expect(start.settings).toMatchObject({
+      task: "cifar10",
+      augment: true,
+      memory: "normal",
+      model: { name: "hyper-wrn", options: { depth: 10, width: 1, nz: 8, d: 8, l2: 1e-4 } },
+    });
+    const { metrics } = said.at(-1) as DoneEvent;
+    expect(metrics).toMatchObject({ train_samples: 20, test_samples: 12, steps: 3 });
+    // Σ p (1 − p) / n, as of any share.
+    const { test_error: error = Number.NaN, test_standard_error: spread } = metrics;
+    expect(spread).toBeCloseTo(Math.sqrt((error * (1 - error)) / 12), 12);
+
+    const part = hyperloom(...base(), ...flags, "--steps", "2", "--out", "part");
+    expect(part.status, part.stderr).toBe(0);
+    const resume = ["train", "cifar10", "--data", data, "--limit", "20", "--resume", "part"];
+    const rest = hyperloom(...resume, "--steps", "3", "--out", "rest");
+    expect(rest.status, rest.stderr).toBe(0);
+    const [a, b] = ["whole", "rest"].map((folder) => {
+      const file = join(box, folder, "checkpoint.safetensors");
+      return readCheckpoint(readFileSync(file), folder).tensors;
+    });
+    expect(b).toEqual(a);
+
+    const measured = hyperloom("eval", "whole", "--data", data, "--json", "-");
+    expect(measured.status, measured.stderr).toBe(0);
+    expect((events(measured.stdout).at(-1) as DoneEvent).metrics.test_error).toBe(error);
+  });
+
+  test("flags that do not fit are refused in one line, before there is any work", () => {
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [["--model", "wrn-41-1"], /wrn-41-1.*6n \+ 4/],
+      [["--model", "hyper-wrn"], /which depth and width/],
+      [["--model", "lstm"], /cifar10 has no model lstm; .*shared-wrn-D-K/],
+      [["--model", "wrn-10-1", "--nz", "8"], /--nz is nothing that wrn-10-1 has/],
+      [["--preset", "notebook"], /no preset notebook; it has quick, paper/],
+      [["--limit", "0"], /--limit/],
+      [["--limit", "1000"], /1000.*54/],
+      [["--hidden", "8"], /--hidden is a flag of text/],
+      [["--memory", "little"], /--memory/],
+      [["--l2", "-1"], /--l2/],
+    ];
+    for (const [flags, reason] of cases) {
+      const refused = hyperloom("train", "cifar10", "--data", data, ...flags, "--out", "refused");
+      expect(refused.stderr).toMatch(/^hyperloom: [^\n]+\n$/);
+      expect(refused.stderr).toMatch(reason);
+      expect(refused.status).toBe(2);
+      expect(existsSync(join(box, "refused"))).toBe(false);
+    }
+  });
+});
+
+test("info says what generation saves, and the largest binding of a plan", () => {
+  const { stdout, status } = hyperloom("info", "hyper-wrn-40-2", "--batch", "128");
+  expect(status).toBe(0);
+  expect(stdout).toContain("direct 9,866, embeddings 61,824, generator 75,920");
+  expect(stdout).toContain("93.40 % of the plain network's 2,235,530 parameters");
+  expect(stdout).toMatch(/planned, largest binding [\d.]+ MB \(batch 128\)/);
+  const bytes = (memory: string): number => {
+    const told = hyperloom("info", "hyper-wrn-40-2", "--memory", memory, "--json", "-");
+    const info = JSON.parse(told.stdout) as { plans: { train: { bytes: number } }[] };
+    return info.plans[0]?.train.bytes ?? Number.NaN;
+  };
+  expect(bytes("low")).toBeLessThan(0.6 * bytes("normal"));
+});
