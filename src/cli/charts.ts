@@ -124,7 +124,7 @@ export function colour(value: number): readonly [number, number, number] {
 }
 
 /** The value that all but the largest half per cent stay below in magnitude. */
-function scaleOf(values: Float32Array): number {
+export function scaleOf(values: Float32Array): number {
   const sorted = values.map(Math.abs).sort();
   return sorted[Math.floor(0.995 * (sorted.length - 1))] || 1;
 }

@@ -4,20 +4,23 @@ import { checkpointSettings, isSequenceRun } from "../train/checkpoint-settings"
 import { isSequenceName } from "../train/models";
 import { sequencePresets } from "../train/sequence-presets";
 import { type SequenceFlags, sequenceModel } from "../train/sequence-settings";
-import { sequenceModelNames } from "../train/sequence-models";
 import { recallSizes } from "../data/recall";
 import { gradientCurves } from "./charts";
 import { openCheckpoint } from "./checkpoint-file";
 import { asUsage, UsageError } from "./errors";
 import type { Inspected } from "./inspect-job";
+import { inspectWeights, isFresh, type WeightsOptions } from "./inspect-weights";
 import type { JobEvent, WarningEvent } from "./job";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { Output } from "./output";
 import { expectPlace, writeResult } from "./run-folder";
 import { runJob } from "./runtimes";
-import { addModelOptions, flagsOf } from "./train-flags";
+import { addModelOptions, allModels, flagsOf } from "./train-flags";
 
-interface InspectOptions extends GlobalOptions, SequenceFlags {
+interface InspectOptions
+  extends GlobalOptions,
+    Omit<SequenceFlags, "layers">,
+    Partial<Pick<WeightsOptions, "png" | "layers">> {
   readonly seed?: number;
   readonly gradients?: true;
   readonly length?: number;
@@ -32,19 +35,40 @@ const LENGTH = 50;
 export function registerInspect(program: Command): void {
   const command = program
     .command("inspect")
-    .description("look into recurrent models: how far a loss reaches back in time")
-    .argument("<what...>", `checkpoints, runs' folders, or fresh ${sequenceModelNames.join(", ")}`)
+    .description("look into models: how far a loss reaches back in time, or weights as a picture")
+    .argument("<what...>", `checkpoints, runs' folders, or fresh ${allModels}`)
     .addOption(
       new Option(
         "--gradients",
-        "‖∂L_T/∂h_(T−k)‖ against k: L_T is the loss of the last step alone, h the state read out",
+        "models of sequences: ‖∂L_T/∂h_(T−k)‖ against k; L_T: the last step's loss, h: the state read out",
       ),
+    )
+    .option(
+      "--png <file>",
+      "a model of images: draw kernels, similarity of embeddings, and std against He's",
     )
     .option("--length <n>", "steps T (default: recall's own, else 50)", positiveInteger)
     .option("--svg <file>", "where it is drawn", "gradients.svg");
-  addModelOptions(command).action(async (given: string[]) =>
+  const layers = new Option(
+    "--layers <what>",
+    "--gradients: how many a fresh model has; --png: which kernels, as numbers and paths: 1,group2",
+  );
+  addModelOptions(command, layers).action(async (given: string[]) =>
     inspect(given, command.optsWithGlobals<InspectOptions>()),
   );
+}
+
+/** The flags of a fresh model of sequences. @throws UsageError unless --layers is a count. */
+function sequenceFlags({ layers, ...options }: InspectOptions): SequenceFlags {
+  if (layers !== undefined && !/^[1-9]\d{0,5}$/.test(layers)) {
+    throw new UsageError(`--layers ${layers} is no number of layers`);
+  }
+  return flagsOf({ ...options, ...(layers !== undefined && { layers: Number(layers) }) });
+}
+
+/** @throws UsageError which says what to do with a model of images. */
+function refuseImages(what: string): never {
+  throw new UsageError(`${what}, a model of images, has no time; look at it with --png FILE`);
 }
 
 interface Opened {
@@ -58,13 +82,14 @@ function open(given: string, k: number, options: InspectOptions): Opened {
   if (!existsSync(given) && isSequenceName(given)) {
     const { inputs, classes } = recallSizes();
     const preset = sequencePresets.quick.recall.software.model;
-    const spec = asUsage(() => sequenceModel(given, preset, flagsOf(options), { inputs, classes }));
+    const spec = asUsage(() =>
+      sequenceModel(given, preset, sequenceFlags(options), { inputs, classes }),
+    );
     return { inspected: { label: `${given} (fresh)`, spec }, bytes: null, length: LENGTH };
   }
+  if (isFresh(given)) refuseImages(given);
   const { checkpoint, spec, bytes, path } = openCheckpoint(given);
-  if (!isSequenceName(spec.name)) {
-    throw new UsageError(`${path} is of ${spec.name}, a model of images; it has no time`);
-  }
+  if (!isSequenceName(spec.name)) refuseImages(`${path} of ${spec.name}`);
   const settings = checkpointSettings(checkpoint);
   const delay = isSequenceRun(settings) ? settings.delay : 0;
   const label = `${spec.name}, step ${checkpoint.step}`;
@@ -74,7 +99,19 @@ function open(given: string, k: number, options: InspectOptions): Opened {
 }
 
 async function inspect(given: readonly string[], options: InspectOptions): Promise<void> {
-  if (!options.gradients) throw new UsageError("inspect what? give --gradients");
+  const { png, gradients } = options;
+  if (png !== undefined && gradients) {
+    throw new UsageError("--gradients is for models of sequences, --png for those of images");
+  }
+  if (png !== undefined) {
+    const { layers: _, ...flags } = options;
+    return inspectWeights(given, { ...options, png }, flags);
+  }
+  if (!gradients) {
+    throw new UsageError(
+      "inspect what? give --gradients for models of sequences, --png FILE for those of images",
+    );
+  }
   const opened = given.map((name, k) => open(name, k, options));
   const lengths = opened.flatMap(({ inspected, length }) => (inspected.data ? [length] : []));
   const length = options.length ?? Math.max(...(lengths.length > 0 ? lengths : [LENGTH]));

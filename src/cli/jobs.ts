@@ -4,6 +4,7 @@ import { inspectJob } from "./inspect-job";
 import type { JobContext } from "./job";
 import { sampleJob } from "./sample-job";
 import { evaluateJob, probeJob, trainJob } from "./training-jobs";
+import { weightsJob } from "./weights-job";
 
 /**
  * Everything that runs on a GPU for the terminal, by name: each takes a spec that survives JSON and
@@ -14,6 +15,7 @@ export const jobs = {
   evaluate: evaluateJob,
   sample: sampleJob,
   inspect: inspectJob,
+  weights: weightsJob,
   probe: probeJob,
   golden: goldenJob,
   bench: benchJob,

@@ -299,7 +299,9 @@ describe("bad input ends with status 2 and one line", () => {
       [["train", "recall", "--data", "text.txt.gz", "--out", "refused"], /--data.*recall/],
       [["train", "recall", "--seq", "9", "--out", "refused"], /--seq/],
       [["inspect", "lstm"], /--gradients/],
-      [["inspect", "cnn", "--gradients"], /cnn/],
+      [["inspect", "cnn", "--gradients"], /cnn.*--png/],
+      [["inspect", "lstm", "--png", "w.png"], /lstm.*--gradients/],
+      [["inspect", "lstm", "--gradients", "--layers", "1,2"], /--layers 1,2/],
       [["info", "rnn", "--task", "mnist"], /rnn/],
     ];
     for (const [args, reason] of cases) expectRefused(args, reason);
@@ -339,6 +341,7 @@ describe("bad input ends with status 2 and one line", () => {
       [["sample", "made", "--trace", "t"], /lstm.*scales/],
       [["sample", "remembers"], /vocabulary/],
       [["sample", "nothing"], /nothing/],
+      [["inspect", "made", "--png", "w.png"], /lstm.*--gradients/],
     ];
     for (const [args, reason] of cases) expectRefused(args, reason);
   });

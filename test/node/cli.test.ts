@@ -169,6 +169,27 @@ describe("a run with --json -", () => {
     expect(doneOf(eventsOf(stdout)).metrics.test_error).toBe(doneOf(events).metrics.test_error);
   });
 
+  test("has its weights looked at", () => {
+    const args = ["inspect", "first", "--png", "weights.png"];
+    const { status, stdout, stderr } = hyperloom(...args, "--json", "-");
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain("hyper-cnn, step 5");
+    expect(stderr).toMatch(/2 {2}conv2.kernel {2}16×16×7×7 +0\.0/);
+    expect(stderr).toContain("one generated layer: no embeddings to compare");
+    const { layers } = JSON.parse(stdout) as { layers: Record<string, unknown>[] };
+    expect(layers).toMatchObject([
+      { path: "conv1.kernel", shape: [16, 1, 7, 7], generated: false, similarity: null },
+      { path: "conv2.kernel", shape: [16, 16, 7, 7], generated: true, similarity: null },
+    ]);
+    for (const { std, he } of layers) {
+      expect(Number(std) / Number(he)).toBeGreaterThan(0.8);
+      expect(Number(std) / Number(he)).toBeLessThan(1.25);
+    }
+    const { width, height } = decode(readFileSync(join(box, "weights.png")));
+    expect(width).toBe(1248);
+    expect(height).toBeGreaterThan(500);
+  });
+
   test("is never overwritten, and goes on elsewhere bit for bit", () => {
     const again = hyperloom("train", "mnist", "--data", data, "--steps", "5", "--out", "first");
     expect(again.status).toBe(2);
@@ -284,6 +305,27 @@ test("a run ended in its test is finished by --resume, and only once", async () 
   expect(again.stderr).toMatch(/^hyperloom: .*step 2 of 2 already.*\n$/);
 });
 
+test("a fresh hypernetwork's weights are looked at: embeddings far from each other", () => {
+  const args = ["inspect", "hyper-wrn-10-1", "--png", "fresh.png", "--layers", "stem,group3"];
+  const { status, stdout, stderr } = hyperloom(...args, "--seed", "3", "--json", "-");
+  expect(status, stderr).toBe(0);
+  expect(stderr).toContain("hyper-wrn-10-1, fresh, seed 3");
+  const { layers, similarity } = JSON.parse(stdout) as {
+    layers: { path: string; similarity: number | null }[];
+    similarity: number[][];
+  };
+  expect(layers.map(({ similarity: previous }) => previous === null)).toEqual([
+    ...[true, true, false, false, false, false, false],
+  ]);
+  for (const [a, row] of similarity.entries()) {
+    for (const [b, value] of row.entries()) {
+      if (a === b) expect(value).toBeCloseTo(1, 6);
+      else expect(Math.abs(value)).toBeLessThan(0.5);
+    }
+  }
+  expect(decode(readFileSync(join(box, "fresh.png"))).width).toBe(1248);
+});
+
 describe("bad input ends with status 2 and one line", () => {
   const damage: Readonly<Record<string, readonly [file: string, change: (file: string) => void]>> =
     {
@@ -344,6 +386,14 @@ describe("bad input ends with status 2 and one line", () => {
       ],
       [[...train, "--json", "nowhere/x.jsonl", "--out", "refused"], /nowhere/],
       [["eval", "nothing"], /nothing/],
+      [["inspect", "nothing", "--png", "w.png"], /nothing/],
+      [["inspect", "hyper-wrn", "--png", "w.png"], /depth and width/],
+      [["inspect", "cnn", "--png", "w.png", "--nz", "4"], /cnn.*nz/],
+      [["inspect", "cnn", "--png", "w.png", "--hidden", "4"], /--hidden/],
+      [["inspect", "cnn", "hyper-cnn", "--png", "w.png"], /one model/],
+      [["inspect", "cnn", "--png", "w.png", "--gradients"], /--gradients.*--png/],
+      [["inspect", "cnn", "--png", "w.png", "--layers", "conv3"], /conv3.*1 conv1, 2 conv2/],
+      [["inspect", "cnn", "--png", "nowhere/w.png"], /nowhere/],
     ];
     for (const [args, reason] of cases) expectRefused(args, reason);
   });
@@ -393,6 +443,8 @@ describe("bad input ends with status 2 and one line", () => {
       /was trained on/,
     );
     expectRefused(["eval", join(data, "t10k-labels-idx1-ubyte"), "--data", data], /safetensors/);
+    expectRefused(["inspect", "made", "--gradients"], /hyper-cnn.*--png/);
+    expectRefused(["inspect", "made", "--png", "w.png", "--nz", "8"], /--nz.*fresh/);
     expect(readFileSync(file)).toEqual(before);
   });
 });
