@@ -176,7 +176,7 @@ async function measure(
       { name: submit.name, value: 1000 * submitted.median, unit: "µs", ...submitted },
     ],
     kernels: kernelRows,
-    ratios: ratios(kernelRows),
+    ratios: ratios(namedCases, kernelRows),
     steps: stepRows,
   };
 }
@@ -228,30 +228,10 @@ function rates({ flops, bytes }: KernelCase, dispatches: number, median: number,
 }
 
 /** What the rows say of one another: fast against naive matmul, convolutions against matmul. */
-function ratios(rows: readonly KernelRow[]): RatioRow[] {
-  const rate = (op: string, shape: readonly number[]): number | undefined => {
-    const { name } = kernelCase(op, shape);
-    return rows.find((row) => row.name === name)?.gflops;
-  };
-  const found: RatioRow[] = [];
-  const compare = (name: string, a: number | undefined, b: number | undefined): void => {
-    if (a && b) found.push({ name, value: a / b });
-  };
-  for (const n of [512, 1024]) {
-    const shape = [n, n, n];
-    compare(
-      `matmul ${n}³ / matmul-naive ${n}³`,
-      rate("matmul", shape),
-      rate("matmul-naive", shape),
-    );
-  }
-  const product = rate("matmul", [1024, 1024, 1024]);
-  for (const op of ["conv2d", "conv2d-dx", "conv2d-dk"]) {
-    compare(
-      `${op} 3×3 64→64 on 16×32×32 / matmul 1024³`,
-      rate(op, [16, 64, 32, 32, 64, 3]),
-      product,
-    );
-  }
-  return found;
+function ratios(cases: readonly NamedCase[], rows: readonly KernelRow[]): RatioRow[] {
+  const rates = new Map(rows.map(({ name, gflops }) => [name, gflops]));
+  return cases.flatMap(({ name, against }) => {
+    const [own, other] = [rates.get(name), against && rates.get(against)];
+    return own && other ? [{ name: `${name} / ${against}`, value: own / other }] : [];
+  });
 }

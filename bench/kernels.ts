@@ -32,6 +32,8 @@ export interface KernelCase {
 /** A case by name, its data not made yet. */
 export interface NamedCase {
   readonly name: string;
+  /** The case of the same run that its rate is compared with. */
+  readonly against?: string;
   readonly make: () => KernelCase;
 }
 
@@ -126,39 +128,47 @@ function naiveMatmul(a: Tensor, b: Tensor): Tensor {
   return apply1(op, null, a, b);
 }
 
-/** A product of a convolution of odd f, stride 1, padded so that images keep their size. */
-function convCase(product: "forward" | "input gradient" | "kernel gradient"): Make {
+type Product = "forward" | "input gradient" | "kernel gradient";
+
+/** A product of a convolution of odd f, padded so that images of stride 1 keep their size. */
+function convCase(product: Product, stride = 1): Make {
   return (N = 1, C = 1, H = 1, W = 1, O = 1, f = 1) => {
     const inputs = new Inputs();
     const p = (f - 1) / 2;
-    const attrs = { stride: [1, 1], padding: { top: p, bottom: p, left: p, right: p } } as const;
-    const flops = 2 * N * C * O * H * W * f * f;
+    const padding = { top: p, bottom: p, left: p, right: p };
+    const attrs = { stride: [stride, stride], padding } as const;
+    const [rows, columns] = [Math.ceil(H / stride), Math.ceil(W / stride)];
+    const flops = 2 * N * C * O * rows * columns * f * f;
     const x = () => inputs.tensor("x", [N, C, H, W]);
     const k = () => inputs.tensor("k", [O, C, f, f]);
-    const dy = () => inputs.tensor("dy", [N, O, H, W]);
+    const dy = () => inputs.tensor("dy", [N, O, rows, columns]);
     if (product === "forward") {
       const [[xs, xt], [ks, kt]] = [x(), k()];
-      return inputs.case(
-        [conv2d(xs, ks, { padding: attrs.padding })],
-        flops,
-        (n = 0, o = 0, h = 0, w = 0) =>
-          terms(
-            [C, f, f],
-            (c = 0, r = 0, s = 0) => xt(n, c, h + r - p, w + s - p) * kt(o, c, r, s),
-          ),
+      return inputs.case([conv2d(xs, ks, attrs)], flops, (n = 0, o = 0, h = 0, w = 0) =>
+        terms(
+          [C, f, f],
+          (c = 0, r = 0, s = 0) =>
+            xt(n, c, stride * h + r - p, stride * w + s - p) * kt(o, c, r, s),
+        ),
       );
     }
     if (product === "input gradient") {
       const [[ds, dt], [ks, kt]] = [dy(), k()];
       const dx = apply1(conv2dInputGradientOp, { ...attrs, image: [H, W] as const }, ds, ks);
       return inputs.case([dx], flops, (n = 0, c = 0, h = 0, w = 0) =>
-        terms([O, f, f], (o = 0, r = 0, s = 0) => dt(n, o, h - r + p, w - s + p) * kt(o, c, r, s)),
+        terms([O, f, f], (o = 0, r = 0, s = 0) => {
+          const [i, j] = [(h - r + p) / stride, (w - s + p) / stride];
+          return Number.isInteger(i) && Number.isInteger(j) ? dt(n, o, i, j) * kt(o, c, r, s) : 0;
+        }),
       );
     }
     const [[xs, xt], [ds, dt]] = [x(), dy()];
     const dk = apply1(conv2dKernelGradientOp, { ...attrs, kernel: [O, C, f, f] }, xs, ds);
     return inputs.case([dk], flops, (o = 0, c = 0, r = 0, s = 0) =>
-      terms([N, H, W], (n = 0, h = 0, w = 0) => dt(n, o, h, w) * xt(n, c, h + r - p, w + s - p)),
+      terms(
+        [N, rows, columns],
+        (n = 0, h = 0, w = 0) => dt(n, o, h, w) * xt(n, c, stride * h + r - p, stride * w + s - p),
+      ),
     );
   };
 }
@@ -280,6 +290,9 @@ export const kernels: Readonly<
   conv2d: { axes: convolution, make: convCase("forward") },
   "conv2d-dx": { axes: convolution, make: convCase("input gradient") },
   "conv2d-dk": { axes: convolution, make: convCase("kernel gradient") },
+  "conv2d-s2": { axes: convolution, make: convCase("forward", 2) },
+  "conv2d-s2-dx": { axes: convolution, make: convCase("input gradient", 2) },
+  "conv2d-s2-dk": { axes: convolution, make: convCase("kernel gradient", 2) },
   "max-pool": { axes: image, make: poolCase(false) },
   "max-pool-dx": { axes: image, make: poolCase(true) },
   sum: { axes: image, make: sumCase },
@@ -311,19 +324,62 @@ export function kernelCase(op: string, shape: readonly number[]): NamedCase {
   return { name, make: () => make(...shape) };
 }
 
-/** Sizes that others publish, and those of the hyper-CNN at batch 32. */
+/** [C_in, C_out, H = W of the image, stride] of the 3×3 convolutions of Wide ResNets of width 1 and 2. */
+const WRN_CONVOLUTIONS = [
+  [16, 16, 32, 1],
+  [16, 32, 32, 1],
+  [32, 32, 32, 1],
+  [16, 32, 32, 2],
+  [32, 32, 16, 1],
+  [32, 64, 32, 2],
+  [64, 64, 16, 1],
+  [32, 64, 16, 2],
+  [64, 64, 8, 1],
+  [64, 128, 16, 2],
+  [128, 128, 8, 1],
+] as const;
+
+/** Each product of a Wide ResNet's convolution at batch 32, and a matrix product of its M, N and K. */
+function wideResNetCases(): NamedCase[] {
+  return WRN_CONVOLUTIONS.flatMap(([C, O, H, stride]) => {
+    const pixels = 32 * (H / stride) ** 2;
+    const products = {
+      "": [O, pixels, 9 * C],
+      "-dx": [C, pixels, 9 * O],
+      "-dk": [O, 9 * C, pixels],
+    };
+    return Object.entries(products).flatMap(([product, size]) => {
+      const op = `conv2d${stride === 2 ? "-s2" : ""}${product}`;
+      const own = kernelCase(op, [32, C, H, H, O, 3]);
+      const matrix = kernelCase("matmul", size);
+      const name = `${matrix.name} (${own.name}, wrn)`;
+      return [
+        { ...own, name: `${own.name} (wrn)`, against: name },
+        { ...matrix, name },
+      ];
+    });
+  });
+}
+
+/** Sizes that others publish, those of the hyper-CNN at batch 32, and those of Wide ResNets. */
 export function defaultCases(): NamedCase[] {
+  const [n512, n1024] = [512, 1024].map((n) => [n, n, n]) as [number[], number[]];
+  const product = kernelCase("matmul", n1024);
   const conv = (...shape: number[]) =>
     ["conv2d", "conv2d-dx", "conv2d-dk"].map((op) => kernelCase(op, shape));
+  const [slow512, slow1024] = [n512, n1024].map((n) => kernelCase("matmul-naive", n)) as [
+    NamedCase,
+    NamedCase,
+  ];
   return [
-    kernelCase("matmul-naive", [512, 512, 512]),
-    kernelCase("matmul-naive", [1024, 1024, 1024]),
-    kernelCase("matmul", [512, 512, 512]),
-    kernelCase("matmul", [1024, 1024, 1024]),
+    slow512,
+    slow1024,
+    { ...kernelCase("matmul", n512), against: slow512.name },
+    { ...product, against: slow1024.name },
     kernelCase("matmul", [32, 10, 784]),
     kernelCase("contraction", [12, 64, 64, 3, 64]),
     kernelCase("contraction", [1, 256, 256, 3, 64]),
-    ...conv(16, 64, 32, 32, 64, 3),
+    ...conv(16, 64, 32, 32, 64, 3).map((c) => ({ ...c, against: product.name })),
     ...conv(32, 1, 28, 28, 16, 7),
     ...conv(32, 16, 14, 14, 16, 7),
     kernelCase("max-pool", [32, 16, 28, 28]),
@@ -332,6 +388,7 @@ export function defaultCases(): NamedCase[] {
     kernelCase("softmax-cross-entropy", [32, 10]),
     kernelCase("adam", [slabsOf(hyperCnn()).parameters.layout.total]),
     kernelCase("add", [2 ** 16]),
+    ...wideResNetCases(),
   ];
 }
 

@@ -1,6 +1,7 @@
 import type { Device } from "../src/gpu/device";
 import type { Profile } from "../src/gpu/record";
 import { key, uniform } from "../src/graph/random";
+import { size } from "../src/graph/shape";
 import { crossEntropy } from "../src/nn/losses";
 import { adam } from "../src/optim/optimizer";
 import { hyperLstm } from "../src/hyper/hyper-lstm";
@@ -16,8 +17,8 @@ import {
 } from "../src/schedule/executable";
 import { prediction, trainStep } from "../src/train/programs";
 import { sequenceEvaluation, sequenceStep } from "../src/train/sequence-programs";
-import type { ImageModelName } from "../src/train/image-models";
-import { buildModel, modelSpec } from "../src/train/models";
+import type { AnyModel } from "../src/train/image-models";
+import { buildModel, modelSpec, namedModel } from "../src/train/models";
 import { spread, type Timed } from "./measure";
 
 /** A model's training step or inference at some sizes. */
@@ -53,14 +54,15 @@ const both = [true, false] as const;
 const what = (train: boolean): string => (train ? "training step" : "inference");
 
 /** An image model on noise. */
-function imageCase(model: ImageModelName, train: boolean, batch: number): StepCase {
-  const x = Float32Array.from(uniform(key(1), batch * 784));
+function imageCase(label: string, train: boolean, batch: number): StepCase {
   const labels = Uint32Array.from({ length: batch }, (_, i) => i % 10);
   return {
-    name: `${model} ${what(train)} B${batch}`,
+    name: `${label} ${what(train)} B${batch}`,
     samples: batch,
     build: () => {
-      const made = buildModel(modelSpec(model));
+      const { name, options } = namedModel(label);
+      const made = buildModel(modelSpec(name, options)) as AnyModel;
+      const x = Float32Array.from(uniform(key(1), batch * size(made.input ?? [])));
       const program = train
         ? trainStep(made, crossEntropy, adam(), { batch })
         : prediction(made, { batch });
@@ -98,7 +100,7 @@ const SYMBOLS = 50;
  * models of 256 units, 64 in the hyper cell, N_z = 16, with 32 sequences of 32 steps.
  */
 export function stepCases(): StepCase[] {
-  const images = (["hyper-cnn", "cnn"] as const).flatMap((model) =>
+  const images = ["hyper-cnn", "cnn", "hyper-wrn-40-1"].flatMap((model) =>
     both.flatMap((train) => [32, 128].map((batch) => imageCase(model, train, batch))),
   );
   const sizes = { inputs: SYMBOLS, units: 256 };
