@@ -3,13 +3,16 @@
  * only.
  */
 export * from "./data/batches";
+export * from "./data/cifar";
 export { type DigitsOptions, generateDigits } from "./data/digits";
 export { embeddedText, embeddedTextSplit } from "./data/embedded-text";
 export { DataFileError } from "./data/errors";
 export { readIdxImages, readIdxLabels } from "./data/idx";
 export * from "./data/images";
 export { fetchMnist, mnistNames, readMnist } from "./data/mnist";
+export { channelStatistics, type Normalization } from "./data/normalization";
 export * from "./data/recall";
+export { generateShapes, type ShapesOptions, shapeNames } from "./data/shapes";
 export {
   evaluationStreams,
   type StreamOptions,
@@ -48,6 +51,7 @@ export * from "./hyper/hyper-lstm";
 export * from "./hyper/hyper-rnn";
 export * from "./hyper/layouts";
 export * from "./hyper/static";
+export * from "./nn/batch-norm";
 export {
   type Cell,
   type CellOptions,
@@ -66,6 +70,7 @@ export { type Context, type Module, module, type ParamSpec, type Values } from "
 export * from "./nn/recurrent";
 export { overSequence, type Recurrent } from "./nn/sequence";
 export { countParameters, slabsOf } from "./nn/slabs";
+export * from "./ops/batch-norm";
 export * from "./ops/categorical";
 export * from "./ops/contraction";
 export * from "./ops/conv2d";
