@@ -151,23 +151,24 @@ describe("a run", () => {
 
   test("ended in a validation or in the test, makes up for it when resumed", async () => {
     // Several batches of evaluation, so that there is something to end.
-    const data = digitsSplit({ train: 52, validation: 450, test: 450 });
-    const large = await run({ data });
+    const data = digitsSplit({ train: 700, validation: 220, test: 450 });
+    const settings = { ...toy, batch: 128 };
+    const large = await run({ data, settings });
     for (const [split, step] of [
-      ["validation", 7],
+      ["validation", 6],
       ["validation", 10],
       ["test", 10],
     ] as const) {
       const abort = new AbortController();
       let steps = 0;
-      const ended = await run({ data, signal: abort.signal }, (event) => {
+      const ended = await run({ data, settings, signal: abort.signal }, (event) => {
         if (event.event === "step") steps = event.step;
         if (event.event === "evaluating" && event.split === split && steps === step) abort.abort();
       });
       expect(ended.events.at(-1)).toEqual({ event: "stopped", step, reason: "interrupted" });
       const resume = readCheckpoint(ended.last, "snapshot");
       expect(resume.step).toBe(step);
-      const rest = await run({ data, resume });
+      const rest = await run({ data, settings, resume });
       expect(rest.error).toBeUndefined();
       const evaluations = (ran: Ran) => ran.events.filter((e) => e.event === "eval");
       expect([...evaluations(ended), ...evaluations(rest)]).toEqual(evaluations(large));
