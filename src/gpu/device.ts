@@ -1,4 +1,5 @@
 import type { Target, Variant } from "./dispatch";
+import { dozeUntil } from "./doze";
 import { DeviceLostError, GpuError, GpuHangError, LimitError, NoDeviceError } from "./errors";
 import { PipelineCache } from "./pipelines";
 
@@ -169,6 +170,7 @@ export class Device {
    */
   async answer<T>(work: Promise<T>, during: string, submits = 1): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
+    if (this.adapter.software) dozeUntil(work);
     this.#awaited += submits;
     const seconds = this.deadline * this.#awaited;
     const late = new Promise<never>((_, reject) => {
@@ -241,6 +243,7 @@ export class Device {
     }
     // Looked after from here on: it may reject while the scopes are awaited.
     const settled = "value" in outcome ? settle(outcome.value) : outcome;
+    if (this.adapter.software) dozeUntil(Promise.resolve(settled));
     // A dying GPU process rejects the pop; the lost flag then tells the story.
     const scopes = [this.gpu.popErrorScope(), this.gpu.popErrorScope()];
     const errors = await Promise.all(scopes.map((scope) => scope.catch(() => null)));

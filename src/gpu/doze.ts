@@ -1,0 +1,40 @@
+// Dawn in Node asks the GPU for its answers once in every turn of the event loop, and turns without
+// a rest as long as an answer is due. A software adapter computes on the same cores: on two of them
+// the asking took half of the time of every step. So while one is waited for, each turn sleeps.
+
+/** Milliseconds: little beside a step in software, much beside a turn, which takes microseconds. */
+const NAP = 1;
+
+interface NodeGlobals {
+  readonly process?: { readonly versions?: { readonly node?: string } };
+  readonly Deno?: unknown;
+  readonly Bun?: unknown;
+  readonly setImmediate?: (turn: () => void) => void;
+}
+
+const { process, Deno, Bun, setImmediate } = globalThis as NodeGlobals;
+const turns =
+  process?.versions?.node !== undefined && Deno === undefined && Bun === undefined
+    ? setImmediate
+    : undefined;
+
+let waiting = 0;
+
+/**
+ * Lets the event loop of Node sleep for most of each turn until `work` is settled; elsewhere it does
+ * nothing. For work of a software adapter, which needs the cores.
+ */
+export function dozeUntil(work: Promise<unknown>): void {
+  if (!turns) return;
+  const nap = new Int32Array(new SharedArrayBuffer(4));
+  const turn = (): void => {
+    if (waiting === 0) return;
+    Atomics.wait(nap, 0, 0, NAP);
+    turns(turn);
+  };
+  const over = (): void => {
+    waiting--;
+  };
+  work.then(over, over);
+  if (waiting++ === 0) turns(turn);
+}
