@@ -41,6 +41,7 @@ export {
   type Op,
   type Tensor,
 } from "./graph/node";
+export { recompute } from "./graph/recomputed";
 export { type DType, type Shape, ShapeError } from "./graph/shape";
 export * from "./hyper/bake";
 export * from "./hyper/flat";
@@ -50,7 +51,9 @@ export * from "./hyper/hyper-cnn";
 export * from "./hyper/hyper-lstm";
 export * from "./hyper/hyper-rnn";
 export * from "./hyper/layouts";
+export * from "./hyper/shared";
 export * from "./hyper/static";
+export * from "./hyper/wide-resnet";
 export * from "./nn/batch-norm";
 export {
   type Cell,
@@ -68,8 +71,10 @@ export * from "./nn/language-model";
 export * from "./nn/losses";
 export { type Context, type Module, module, type ParamSpec, type Values } from "./nn/module";
 export * from "./nn/recurrent";
+export * from "./nn/residual";
 export { overSequence, type Recurrent } from "./nn/sequence";
 export { countParameters, slabsOf } from "./nn/slabs";
+export * from "./nn/wide-resnet";
 export * from "./ops/batch-norm";
 export * from "./ops/categorical";
 export * from "./ops/contraction";

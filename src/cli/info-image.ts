@@ -85,7 +85,8 @@ export async function imageInfo(asked: ImageInfo, output: Output): Promise<void>
       `direct ${count(direct)}, embeddings ${count(embeddings)}, generator ${count(generator)}`,
     );
     say("generated", generatedLine(model) ?? "");
-    say("saved", `${percent(1 - total / all)} of the plain network's ${count(all)} parameters`);
+    const [word, share] = total <= all ? ["saved", 1 - total / all] : ["added", total / all - 1];
+    say(word, `${percent(share)} of the plain network's ${count(all)} parameters`);
   }
   say(
     "kernels",

@@ -8,7 +8,7 @@ import { isSequencePreset, sequenceInfo } from "./info-sequence";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { Output } from "./output";
 import {
-  addImageOptions,
+  addImageModelOptions,
   addModelOptions,
   addStepOptions,
   allModels,
@@ -49,7 +49,7 @@ export function registerInfo(program: Command): void {
       positiveInteger,
     )
     .option("--graph <file.svg>", "images: draw embeddings, generator, kernels, main network");
-  addModelOptions(addStepOptions(addImageOptions(command))).action((name: string) =>
+  addModelOptions(addStepOptions(addImageModelOptions(command))).action((name: string) =>
     info(name, command.optsWithGlobals<InfoOptions>()),
   );
 }

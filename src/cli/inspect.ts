@@ -104,7 +104,8 @@ async function inspect(given: readonly string[], options: InspectOptions): Promi
     throw new UsageError("--gradients is for models of sequences, --png for those of images");
   }
   if (png !== undefined) {
-    const { layers: _, ...flags } = options;
+    const { layers: _, length, ...flags } = options;
+    if (length !== undefined) throw new UsageError("--length is for --gradients, not for --png");
     return inspectWeights(given, { ...options, png }, flags);
   }
   if (!gradients) {

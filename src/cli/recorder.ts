@@ -5,6 +5,7 @@ import type { EvalEvent, JsonObject, RunEvent, StartEvent, StepEvent } from "../
 import type { ModelSpec } from "../train/models";
 import { kernelPicture, lossCurve } from "./charts";
 import type { CheckpointFile } from "./checkpoint-file";
+import { chooseKernels } from "./inspect-weights";
 import type { JobEvent, WarningEvent } from "./job";
 import { count, type Output } from "./output";
 import { Progress } from "./progress";
@@ -15,6 +16,9 @@ export const runFiles: Readonly<Record<string, string>> = {
   last: "checkpoint.safetensors",
   best: "best.safetensors",
 };
+
+/** Beyond so many kernels a picture has some of each group. */
+const MOST_KERNELS = 12;
 
 /** Reads a run's events: log, words, progress, and what the pictures need. */
 export class Recorder {
@@ -88,7 +92,7 @@ export class Recorder {
     this.#progress.pause();
   }
 
-  /** Writes loss.svg, and kernels.png where there are kernels. */
+  /** Writes loss.svg, and kernels.png where there are kernels: of deep networks some, by group. */
   async pictures(name: string, weights: Uint8Array | null): Promise<void> {
     if (this.#steps.length > 0) {
       const title = `${name} on ${this.#data}`;
@@ -97,9 +101,12 @@ export class Recorder {
     }
     if (!weights) return;
     const { tensors } = readSafetensors(weights, "weights");
-    const kernels = [...tensors]
-      .filter(([path]) => path.endsWith("kernel"))
-      .map(([, tensor]) => tensor);
+    const all = [...tensors.keys()].filter((path) => path.endsWith("kernel"));
+    const chosen =
+      all.length > MOST_KERNELS
+        ? chooseKernels(all.map((path) => ({ path, generated: path.startsWith("group") })))
+        : all;
+    const kernels = chosen.flatMap((path) => tensors.get(path) ?? []);
     await writeResult(join(this.folder, "kernels.png"), await kernelPicture(kernels));
   }
 

@@ -58,14 +58,26 @@ export function describeStart(start: StartEvent): string[] {
   return lines.map(([label = "", text]) => `${label.padEnd(10)} ${text}`);
 }
 
-/** How a run ended, and the next commands to try. */
+/** The options by which a command finds the data that a run was given. */
+function dataFlag(data: string | undefined): string {
+  if (data === undefined) return "";
+  return ` --data ${/^[\w./@:+-]+$/.test(data) ? data : JSON.stringify(data)}`;
+}
+
+/** The command that goes on with the run in a folder. */
+export function resumeCommand(task: string, folder: string, data: string | undefined): string {
+  return `npx hyperloom train ${task}${dataFlag(data)} --resume ${folder}`;
+}
+
+/** How a run ended, and the next commands to try; `data` is where its data came from, if said. */
 export function sayEnd(
   output: Output,
   folder: string,
   { completed, step, metrics, settings }: TrainOutcome,
+  data: string | undefined,
 ): void {
   const { task, model } = settings;
-  const resume = `npx hyperloom train ${task} --resume ${folder}`;
+  const resume = resumeCommand(task, folder, data);
   output.say();
   if (!completed) {
     output.say(`interrupted after step ${count(step)}; to go on:`);
@@ -93,7 +105,7 @@ export function sayEnd(
           : `npx hyperloom sample ${folder} --length 400`;
   output.say(`done       ${count(step)} steps; test ${found} with ${count(parameters)} parameters`);
   output.say(`written    ${folder}/: checkpoint and best .safetensors, log.jsonl, ${pictures}`);
-  output.say(`next       npx hyperloom eval ${folder}`);
+  output.say(`next       npx hyperloom eval ${folder}${dataFlag(data)}`);
   output.say(`           ${resume} --steps ${2 * step}`);
   output.say(`           ${last}`);
 }

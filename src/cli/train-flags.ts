@@ -71,21 +71,30 @@ export function addModelOptions(command: Command, layers?: Option): Command {
     .addOption(option("--keep-output <part>", "kept of the layers' outputs", kept));
 }
 
+const imageOption = (flags: string, text: string): Option =>
+  new Option(flags, text).helpGroup("Images:");
+
 /** Adds the flags of runs on images. */
 export function addImageOptions(command: Command): Command {
-  const group = "Images:";
-  const option = (flags: string, text: string): Option => new Option(flags, text).helpGroup(group);
+  return addImageModelOptions(command)
+    .addOption(
+      imageOption("--limit <n>", "train on the first n images alone").argParser(positiveInteger),
+    )
+    .addOption(imageOption("--augment", "crop at random, mirror objects (default: the preset's)"))
+    .addOption(imageOption("--no-augment", "images as they are"));
+}
+
+/** Adds the flags that decide what a training step on images computes. */
+export function addImageModelOptions(command: Command): Command {
   return command
     .addOption(
-      option("--limit <n>", "train on the first n images alone").argParser(positiveInteger),
-    )
-    .addOption(option("--augment", "crop at random, mirror objects (default: the preset's)"))
-    .addOption(option("--no-augment", "images as they are"))
-    .addOption(
-      option("--l2 <λ>", "penalty λ Σ K² on kernels, direct and generated").argParser(nonNegative),
+      imageOption(
+        "--l2 <λ>",
+        "penalty λ Σ K² on kernels, direct and generated (hyper-cnn: the generated one)",
+      ).argParser(nonNegative),
     )
     .addOption(
-      option(
+      imageOption(
         "--memory <much>",
         "low: keep the blocks' inputs alone, compute the rest once more",
       ).choices(["normal", "low"]),

@@ -14,7 +14,7 @@ import { Output } from "./output";
 import { Recorder, runFiles } from "./recorder";
 import { makeRunFolder, removeIfEmpty, writeResult } from "./run-folder";
 import { runJob } from "./runtimes";
-import { describeStart, sayEnd } from "./summary";
+import { describeStart, resumeCommand, sayEnd } from "./summary";
 import { findData, type TaskData } from "./task-data";
 import {
   addImageOptions,
@@ -95,7 +95,11 @@ async function trainTask(task: TaskName, options: TrainOptions): Promise<number>
     const output = new Output(options.json);
     const found = await findData(
       task,
-      { path: options.data, delay: delayOf(choice, settings), limit: options.limit },
+      {
+        path: options.data,
+        delay: delayOf(choice, settings),
+        limit: settings && "limit" in settings ? settings.limit || undefined : options.limit,
+      },
       output,
     );
     if (resume && settings) await checkResumed(resume, settings, choice.flags, found);
@@ -126,12 +130,12 @@ async function trainTask(task: TaskName, options: TrainOptions): Promise<number>
       },
     ).finally(() => recorder.pause());
     await recorder.pictures(choice.model, weights);
-    sayEnd(output, folder, outcome);
+    sayEnd(output, folder, outcome, options.data);
     output.close();
     return outcome.completed ? 0 : 130;
   } catch (error) {
     if (existsSync(join(folder, runFiles.last as string))) {
-      process.stderr.write(`hyperloom: to go on: npx hyperloom train ${task} --resume ${folder}\n`);
+      process.stderr.write(`hyperloom: to go on: ${resumeCommand(task, folder, options.data)}\n`);
     }
     throw error;
   } finally {
@@ -177,7 +181,7 @@ function resumable(
     ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
   };
   const fixed = ["model", "preset", "seed", "batch", "lr", "clip", "seq", "chunk", "delay"];
-  for (const flag of [...fixed, ...modelFlags, "augment", "l2", "memory"]) {
+  for (const flag of [...fixed, ...modelFlags, "augment", "l2", "memory", "limit"]) {
     if (given[flag] === undefined || given[flag] === was[flag]) continue;
     throw new UsageError(
       `${flagOf(flag)} ${given[flag]} is not what ${path} was trained with (${was[flag] ?? "none"}); ` +

@@ -45,13 +45,16 @@ export interface BatchOptions {
   readonly reuse?: boolean;
 }
 
-/** One batch. Rows from `size` on are padding: zeros, with weight 0. */
+/**
+ * One batch. Rows from `size` on, behind the last sample of an epoch, have weight 0: the images that
+ * the epoch begins with once more, so that statistics over a batch see images and nothing else.
+ */
 export interface Batch {
   /** f32 [B, C, H, W], u8 / scale, normalised where that was asked for. */
   readonly images: Float32Array<ArrayBuffer>;
   /** [B]. */
   readonly labels: Uint32Array<ArrayBuffer>;
-  /** [B]: 1 for a sample, 0 for padding, so that each sample of an epoch counts once. */
+  /** [B]: 1 for a sample, 0 for a repeated one, so that each sample of an epoch counts once. */
   readonly weight: Float32Array<ArrayBuffer>;
   /** [B, C, H, W] of `images`. */
   readonly shape: readonly [number, number, number, number];
@@ -166,11 +169,11 @@ export function batchSource(set: ImageSet, options: BatchOptions): BatchSource {
     const arrays = reused ?? allocate();
     const { images, labels, weight } = arrays;
     const size = Math.min(batch, set.count - index * batch);
-    for (let row = 0; row < size; row++) {
-      const position = index * batch + row;
+    for (let row = 0; row < batch; row++) {
+      const position = (index * batch + row) % set.count;
       const sample = current.order?.[position] ?? position;
       labels[row] = set.labels[sample] as number;
-      weight[row] = 1;
+      weight[row] = row < size ? 1 : 0;
       const changes: Change[] = [];
       if (augment.length > 0) {
         const random = new WordStream(fold(current.key, position));
@@ -196,9 +199,6 @@ export function batchSource(set: ImageSet, options: BatchOptions): BatchSource {
         }
       }
     }
-    images.fill(0, size * set.channels * planeOut);
-    labels.fill(0, size);
-    weight.fill(0, size);
     return { ...arrays, shape, size, epoch, index };
   };
   return { perEpoch, at };

@@ -94,6 +94,10 @@ async function read(
   };
   const files = { train: await contents(train), test: await contents([test]) };
   const sets = await readCifar(name, files, folder);
+  if (sets.train.count < 10) {
+    const found = `${sets.train.count} training images leave none to validate with`;
+    throw new DataFileError(folder, found, "10 or more", "give more of the data");
+  }
   const { source } = sets.train;
   const known = cifarSets[name];
   const note =

@@ -1,4 +1,4 @@
-import { ShapeError, show } from "../graph/shape";
+import { ShapeError } from "../graph/shape";
 import type { Tree } from "../graph/tree";
 import { heNormal } from "../nn/init";
 import type { Module, ParamSpec, Stateless } from "../nn/module";
@@ -23,7 +23,7 @@ export function sharedGenerator(
   for (const [g, layers] of groups.entries()) {
     if (layers.length === 0) {
       throw new ShapeError(
-        `hyperloom: sharedGenerator: group ${g + 1} of ${show([groups.length])} has no layer`,
+        `hyperloom: sharedGenerator: group ${g + 1} of ${groups.length} has no layer; give it one`,
       );
     }
     const inputs = Math.max(...layers.map((layer) => layer.inputs));

@@ -50,7 +50,10 @@ export interface ResidualOptions {
   readonly classes: number;
   /** Size f of the blocks' and the stem's kernels; default 3. */
   readonly kernelSize?: number;
-  /** λ of the penalty λ Σ K² over the kernels of all convolutions, generated ones too; default 0. */
+  /**
+   * λ of the penalty λ Σ K² over the kernels of all convolutions, generated ones too; one that
+   * several layers share counts once. Default 0.
+   */
   readonly l2?: number;
   /** Taken off each channel of the images, and divided by; null (default): neither. */
   readonly normalize?: Normalization | null;
@@ -187,6 +190,13 @@ function normalized(x: Tensor, { mean, std }: Normalization): Tensor {
   return mul(sub(x, channel(mean)), channel(std.map((s) => 1 / s)));
 }
 
+/** The kernels of all convolutions, each once: layers may share one, or use a part of it. */
+function kernelsOf(params: Values<Tree<ParamSpec>>): Tensor[] {
+  const named = leaves<Tensor>(params, isTensor).filter(({ path }) => /(^|\.)kernel$/.test(path));
+  const kernels = new Set(named.map(({ value }) => value));
+  return [...kernels].filter(({ node }) => !node.inputs.some((whole) => kernels.has(whole)));
+}
+
 function expectChannels(options: ResidualOptions): number {
   const { groups, input, stem } = options;
   let channels = stem?.outputs ?? input[0];
@@ -273,13 +283,10 @@ export function residualNetwork(name: string, options: ResidualOptions): Residua
       }
       through(head, "norm");
       const { weight, bias } = p.fc as { weight: Tensor; bias: Tensor };
-      const kernels = leaves<Tensor>(params, isTensor)
-        .filter(({ path }) => /(^|\.)kernel$/.test(path))
-        .map(({ value }) => value);
       return {
         outputs: affine(globalAveragePool(y), weight, bias),
         state: next as Values<Tree<StateSpec>>,
-        ...(l2 > 0 && { penalty: l2Penalty(kernels, l2) }),
+        ...(l2 > 0 && { penalty: l2Penalty(kernelsOf(params), l2) }),
       };
     },
   };

@@ -38,7 +38,7 @@ export function checkpointSettings(checkpoint: Checkpoint): TrainSettings {
   const { file, settings, seed, step } = checkpoint;
   const { spec } = checkpointModel(checkpoint);
   const { task, preset, batch, steps, optimizer, lr, rate, clip } = settings;
-  const { augment, memory, seq, chunk, validation, delay } = settings;
+  const { augment, memory, limit, seq, chunk, validation, delay } = settings;
   const sequence = isSequenceTask(String(task)) && isSequenceName(spec.name);
   const image = imageTaskNames.includes(task as ImageTaskName) && !isSequenceName(spec.name);
   const most = Number.MAX_SAFE_INTEGER;
@@ -50,7 +50,10 @@ export function checkpointSettings(checkpoint: Checkpoint): TrainSettings {
     isNumber(lr, 0, 1e6) &&
     isRate(rate) &&
     isNumber(clip, 0, Number.MAX_VALUE) &&
-    ((image && typeof augment === "boolean" && (memory === "normal" || memory === "low")) ||
+    ((image &&
+      typeof augment === "boolean" &&
+      (memory === "normal" || memory === "low") &&
+      isWhole(limit, 0, most)) ||
       (sequence &&
         isWhole(seq, 1, most) &&
         isWhole(chunk, 1, most) &&
@@ -77,7 +80,7 @@ export function evaluationSettings(checkpoint: Checkpoint): TrainSettings {
   const imageTask = Array.isArray(input) && input[0] === 3 ? "cifar10" : "mnist";
   return isSequenceName(spec.name)
     ? ({ ...base, task: "text", seq: 64, chunk: 64, validation: 1, delay: 0 } as TrainSettings)
-    : ({ ...base, task: imageTask, augment: false, memory: "normal" } as TrainSettings);
+    : ({ ...base, task: imageTask, augment: false, memory: "normal", limit: 0 } as TrainSettings);
 }
 
 /** Whether settings are of a run on sequences. */

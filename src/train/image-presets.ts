@@ -75,7 +75,8 @@ const paperPlain: ImagePreset = {
 
 /**
  * The preset of a task for a model and a class of adapter. `quick` is sized so that the whole run,
- * validation and test included, takes about three minutes on a software adapter with two cores.
+ * validation and test included, takes three to eight minutes on a software
+ * adapter with two cores.
  * @throws SettingsError where the task has none of this name.
  */
 export function imagePreset(

@@ -28,6 +28,8 @@ import { Flight, nameOf, type PassOptions, sha256, type Task } from "./task";
 export interface ImageFlags extends TrainFlags {
   readonly augment?: boolean;
   readonly memory?: "normal" | "low";
+  /** To this many images the data are cut already. */
+  readonly limit?: number;
   readonly nz?: number;
   readonly l2?: number;
 }
@@ -90,6 +92,11 @@ export function imageSettings(
   const { task, flags } = chosen;
   const { name } = namedModel(chosen.model);
   const preset = imagePreset(task, chosen.preset, name as ImageModelName, adapter);
+  if (flags.memory === "low" && !Object.hasOwn(modelDefaults(name), "depth")) {
+    throw new SettingsError(
+      `--memory low is for residual networks, block by block; ${chosen.model} has no blocks`,
+    );
+  }
   return {
     task,
     preset: chosen.preset,
@@ -97,6 +104,7 @@ export function imageSettings(
     ...baseSettings(preset, flags, (batch) => Math.ceil(data.count / batch)),
     augment: flags.augment ?? preset.augment ?? false,
     memory: flags.memory ?? "normal",
+    limit: flags.limit ?? 0,
   };
 }
 

@@ -58,7 +58,7 @@ export function namedModel(text: string): {
   }
   if (wrn && !imageOptions.depth?.(options.depth as number)) {
     throw new RangeError(
-      `hyperloom: ${text}: the depth must be 6n + 4 (10, 16, 22, 28, 34, 40, …), not ${wrn[2]}`,
+      `hyperloom: ${text}: the depth must be 6n + 4 (10, 16, 22, 28, 34, 40, … up to 1000), not ${wrn[2]}`,
     );
   }
   return { name: modelSpec(name, options).name, options };

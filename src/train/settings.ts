@@ -70,6 +70,8 @@ export interface ImageSettings extends RunSettings {
   readonly augment: boolean;
   /** "low" keeps less for the backward pass and computes it once more. */
   readonly memory: "normal" | "low";
+  /** Training images, the first ones, that the run is limited to; 0: all. */
+  readonly limit: number;
 }
 
 /** Every setting of a run on sequences. */

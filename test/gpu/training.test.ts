@@ -28,6 +28,7 @@ const toy: ImageSettings = {
   clip: 1,
   augment: true,
   memory: "normal",
+  limit: 0,
 };
 
 interface Ran {

@@ -68,7 +68,12 @@ describe("train cifar10", () => {
 
     const part = hyperloom(...base(), ...flags, "--steps", "2", "--out", "part");
     expect(part.status, part.stderr).toBe(0);
-    const resume = ["train", "cifar10", "--data", data, "--limit", "20", "--resume", "part"];
+    expect(part.stdout).toContain(
+      `npx hyperloom train cifar10 --data ${data} --resume part --steps 4`,
+    );
+    const resume = ["train", "cifar10", "--data", data, "--resume", "part"];
+    const other = hyperloom(...resume, "--limit", "30", "--steps", "3", "--out", "other");
+    expect(other.stderr).toMatch(/--limit 30 is not what .* was trained with \(20\)/);
     const rest = hyperloom(...resume, "--steps", "3", "--out", "rest");
     expect(rest.status, rest.stderr).toBe(0);
     const [a, b] = ["whole", "rest"].map((folder) => {
@@ -91,6 +96,7 @@ describe("train cifar10", () => {
       [["--preset", "notebook"], /no preset notebook; it has quick, paper/],
       [["--limit", "0"], /--limit/],
       [["--limit", "1000"], /1000.*54/],
+      [["--model", "hyper-cnn", "--memory", "low"], /--memory low is for residual networks/],
       [["--hidden", "8"], /--hidden is a flag of text/],
       [["--memory", "little"], /--memory/],
       [["--l2", "-1"], /--l2/],
@@ -110,6 +116,8 @@ test("info says what generation saves, and the largest binding of a plan", () =>
   expect(status).toBe(0);
   expect(stdout).toContain("direct 9,866, embeddings 61,824, generator 75,920");
   expect(stdout).toContain("93.40 % of the plain network's 2,235,530 parameters");
+  expect(hyperloom("info", "hyper-wrn-10-1").stdout).toMatch(/added +5.61 % of the plain network/);
+  expect(hyperloom("info", "wrn-10-1", "--limit", "5").stderr).toMatch(/unknown option '--limit'/);
   expect(stdout).toMatch(/planned, largest binding [\d.]+ MB \(batch 128\)/);
   const bytes = (memory: string): number => {
     const told = hyperloom("info", "hyper-wrn-40-2", "--memory", memory, "--json", "-");
