@@ -155,6 +155,8 @@ class Reader {
     for (const x of values) {
       const origin = this.#origin(x);
       const parameter = this.#parameters.get(origin);
+      // A shared kernel as it is, for this path.
+      if (isMain && parameter?.kind === "generator") this.#paths.shift();
       if (parameter && parameter.kind !== "embedding") {
         draft.weights.push({ name: parameter.name, shape: parameter.shape });
       } else if (parameter) {
