@@ -69,6 +69,9 @@ function macsOf(node: Node): number {
   return out * (a.shape.at(transposeA ? -2 : -1) ?? 1);
 }
 
+/** Ops that take a generated weight; others take values such as what batch norm makes of its state. */
+const MULTIPLYING = new Set(["conv2d", "matmul"]);
+
 class Reader {
   readonly #boxes: Draft[] = [];
   readonly #arrows: Arrow[] = [];
@@ -162,7 +165,7 @@ class Reader {
       } else if (parameter) {
         this.#valueBox(origin, "embedding", parameter.name, parameter.shape);
         this.#arrow(origin, origin, box);
-      } else if (isMain && !this.#main.has(origin.node)) {
+      } else if (isMain && MULTIPLYING.has(node.op.name) && !this.#main.has(origin.node)) {
         this.#valueBox(origin, "kernel", this.#paths.shift() ?? "generated", origin.shape);
         this.#arrow(origin, origin, box);
       } else {
