@@ -18,7 +18,17 @@ const turns =
     ? setImmediate
     : undefined;
 
+const nap = turns ? new Int32Array(new SharedArrayBuffer(4)) : null;
 let waiting = 0;
+/** Whether a turn is due already: each answer that begins between two of them must not add another. */
+let dozing = false;
+
+function turn(): void {
+  dozing = waiting > 0;
+  if (!dozing || !turns || !nap) return;
+  Atomics.wait(nap, 0, 0, NAP);
+  turns(turn);
+}
 
 /**
  * Lets the event loop of Node sleep for most of each turn until `work` is settled; elsewhere it does
@@ -26,15 +36,12 @@ let waiting = 0;
  */
 export function dozeUntil(work: Promise<unknown>): void {
   if (!turns) return;
-  const nap = new Int32Array(new SharedArrayBuffer(4));
-  const turn = (): void => {
-    if (waiting === 0) return;
-    Atomics.wait(nap, 0, 0, NAP);
-    turns(turn);
-  };
   const over = (): void => {
     waiting--;
   };
+  waiting++;
   work.then(over, over);
-  if (waiting++ === 0) turns(turn);
+  if (dozing) return;
+  dozing = true;
+  turns(turn);
 }

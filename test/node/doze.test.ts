@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { dozeUntil } from "../../src/gpu/doze";
 
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -29,4 +29,18 @@ test("work that fails ends the sleep as well, and stays the caller's to handle",
   dozeUntil(failing);
   await expect(failing).rejects.toThrow("lost");
   expect(await turnsDuring(later(100))).toBeGreaterThan(500);
+});
+
+test("answers one after another take one nap a turn, however many there were", async () => {
+  const naps = vi.spyOn(Atomics, "wait").mockReturnValue("timed-out");
+  const answers = 50;
+  for (let i = 0; i < answers; i++) {
+    const work = new Promise((resolve) => setImmediate(resolve));
+    dozeUntil(work);
+    await work;
+  }
+  const taken = naps.mock.calls.length;
+  naps.mockRestore();
+  expect(taken).toBeGreaterThan(0);
+  expect(taken).toBeLessThanOrEqual(2 * answers);
 });
