@@ -30,8 +30,9 @@ export interface Dispatch<T> {
 }
 
 /**
- * Describes a dispatch, checked by the type system against the kernel's reflected names: every
- * storage binding and every uniform field must be given, and no other.
+ * Describes a dispatch, checked against the kernel's names: every storage binding and every uniform
+ * field must be given, and no other. Of reflected kernels the type system checks it as well.
+ * @throws Error naming what lacks or is too much.
  */
 export function dispatch<T, B extends string, U extends string, O extends string>(
   kernel: KernelSource<B, U, O>,
@@ -45,6 +46,10 @@ export function dispatch<T, B extends string, U extends string, O extends string
     readonly longestLoop?: number;
   },
 ): Dispatch<T> {
+  const bindings = kernel.bindings.map(({ name }) => name);
+  expectNames(kernel.name, "binding", bindings, Object.keys(call.bind));
+  const fields = Object.keys(kernel.uniforms?.fields ?? {});
+  expectNames(kernel.name, "uniform", fields, Object.keys(call.uniforms));
   const overrides: Record<string, number> = {};
   for (const [name, value] of Object.entries<number | undefined>(call.overrides ?? {})) {
     if (value !== undefined) overrides[name] = value;
@@ -59,6 +64,25 @@ export function dispatch<T, B extends string, U extends string, O extends string
     trips: call.trips,
     longestLoop: call.longestLoop ?? call.trips,
   };
+}
+
+/** @throws Error where the names given are not those wanted. */
+function expectNames(
+  kernel: string,
+  what: string,
+  wanted: readonly string[],
+  given: readonly string[],
+): void {
+  const missing = wanted.filter((name) => !given.includes(name));
+  const unknown = given.filter((name) => !wanted.includes(name));
+  if (missing.length === 0 && unknown.length === 0) return;
+  const fault =
+    missing.length > 0
+      ? `${what} ${missing.join(", ")} is not given`
+      : `there is no ${what} ${unknown.join(", ")}`;
+  throw new Error(
+    `hyperloom: kernel ${kernel}: ${fault}; its ${what}s are ${wanted.join(", ") || "none"}`,
+  );
 }
 
 /** Trips that one loop may make: half of what one adapter (lavapipe) grants. */

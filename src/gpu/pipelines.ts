@@ -1,4 +1,5 @@
 import type { Device } from "./device";
+import { GpuError } from "./errors";
 import type { KernelSource } from "./kernel-source";
 
 /** A compiled kernel: what a recorded dispatch needs of it. */
@@ -29,7 +30,7 @@ export class PipelineCache {
 
   /**
    * The pipeline of a kernel with override values; requests for the same one share one compile.
-   * @throws GpuError naming the kernel when the shader does not compile.
+   * @throws GpuError naming the kernel when the shader does not compile, with lines and messages.
    */
   get(kernel: KernelSource, overrides: Readonly<Record<string, number>>): Promise<Pipeline> {
     const key = `${JSON.stringify(overrides)}${kernel.code}`;
@@ -49,24 +50,42 @@ export class PipelineCache {
     this.#modules.clear();
   }
 
-  #compile(kernel: KernelSource, overrides: Readonly<Record<string, number>>): Promise<Pipeline> {
+  async #compile(
+    kernel: KernelSource,
+    overrides: Readonly<Record<string, number>>,
+  ): Promise<Pipeline> {
+    try {
+      return await this.#device.scoped(`kernel ${kernel.name}`, () =>
+        this.#create(kernel, overrides),
+      );
+    } catch (error) {
+      const module = this.#modules.get(kernel.code);
+      if (!module || !(error instanceof GpuError) || error.kind !== "validation") throw error;
+      this.#modules.delete(kernel.code);
+      const mistakes = await shaderErrors(module, kernel.code);
+      throw mistakes === null ? error : new GpuError(error.op, error.kind, mistakes);
+    }
+  }
+
+  async #create(
+    kernel: KernelSource,
+    overrides: Readonly<Record<string, number>>,
+  ): Promise<Pipeline> {
     const { gpu, counts } = this.#device;
-    return this.#device.scoped(`kernel ${kernel.name}`, async () => {
-      let module = this.#modules.get(kernel.code);
-      if (!module) {
-        counts.created++;
-        module = gpu.createShaderModule({ label: kernel.name, code: kernel.code });
-        this.#modules.set(kernel.code, module);
-      }
-      const layout = this.#layout(kernel);
+    let module = this.#modules.get(kernel.code);
+    if (!module) {
       counts.created++;
-      const pipeline = await gpu.createComputePipelineAsync({
-        label: kernel.name,
-        layout: gpu.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: kernel.entryPoint, constants: overrides },
-      });
-      return { pipeline, layout };
+      module = gpu.createShaderModule({ label: kernel.name, code: kernel.code });
+      this.#modules.set(kernel.code, module);
+    }
+    const layout = this.#layout(kernel);
+    counts.created++;
+    const pipeline = await gpu.createComputePipelineAsync({
+      label: kernel.name,
+      layout: gpu.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: kernel.entryPoint, constants: overrides },
     });
+    return { pipeline, layout };
   }
 
   #layout(kernel: KernelSource): GPUBindGroupLayout {
@@ -94,3 +113,24 @@ export class PipelineCache {
 
 // GPUShaderStage is not a global in every runtime (npm webgpu exports it instead).
 const GPU_SHADER_STAGE_COMPUTE = 0x4;
+
+// A mistake often causes others; the first ones are worth reading.
+const MOST_ERRORS = 5;
+
+/** What the runtime's compiler finds wrong, each with its line; null where it finds nothing. */
+async function shaderErrors(module: GPUShaderModule, code: string): Promise<string | null> {
+  const info = await module.getCompilationInfo().catch(() => null);
+  const errors = info?.messages.filter(({ type }) => type === "error") ?? [];
+  if (errors.length === 0) return null;
+  const lines = code.split("\n");
+  return errors
+    .slice(0, MOST_ERRORS)
+    .map(({ lineNum, linePos, message }) => {
+      const line = lines[lineNum - 1]?.trim();
+      // Messages of some runtimes draw the place over several lines.
+      const [first = ""] = message.trim().split("\n");
+      if (!line) return first;
+      return `line ${lineNum}, column ${linePos}: ${first}\n  ${line}`;
+    })
+    .join("\n");
+}
