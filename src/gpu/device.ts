@@ -1,28 +1,22 @@
+import {
+  type AdapterDescription,
+  type AdapterOptions,
+  describe,
+  findAdapter,
+  nameOfAdapter,
+  requiredLimits,
+} from "./adapter";
 import type { Target, Variant } from "./dispatch";
 import { dozeUntil } from "./doze";
 import { DeviceLostError, GpuError, GpuHangError, LimitError, NoDeviceError } from "./errors";
 import { PipelineCache } from "./pipelines";
 
-/** What is known of an adapter, as reports print it. */
-export interface AdapterDescription {
-  readonly vendor: string;
-  readonly architecture: string;
-  readonly device: string;
-  readonly description: string;
-  /** True for a software (CPU) adapter: everything works, slowly. */
-  readonly software: boolean;
-}
+export type { AdapterDescription } from "./adapter";
 
 /** How a device is asked for. */
-export interface DeviceOptions {
-  /** Where WebGPU is; default `navigator.gpu`. */
-  readonly gpu?: GPU;
-  /** "software" asks for the fallback adapter, "gpu" refuses one; default: whatever there is. */
-  readonly adapter?: "auto" | "gpu" | "software";
+export interface DeviceOptions extends AdapterOptions {
   /** Validation scope around every dispatch, so that errors name the op; slow. */
   readonly debug?: boolean;
-  /** Keep WebGPU's default limits instead of the adapter's buffer sizes (for tests). */
-  readonly defaultLimits?: boolean;
   /** Most bytes of buffers alive at one time; default 4 GiB. Out-of-memory errors come too late. */
   readonly maxBytes?: number;
   /**
@@ -32,8 +26,6 @@ export interface DeviceOptions {
   readonly deadline?: number;
   /** Kernels that the ops shall take in place of their tables' choice; the first that fits counts. */
   readonly variants?: readonly Variant[];
-  /** Called with a sentence worth showing the user, such as the use of a software adapter. */
-  readonly onWarning?: (message: string) => void;
 }
 
 /** What exists on a device, and what was ever made on it by the library. */
@@ -283,73 +275,22 @@ function named(failure: unknown, op: string): unknown {
   return pipeline ? new GpuError(op, "validation", failure.message) : failure;
 }
 
-function describe(info: GPUAdapterInfo): AdapterDescription {
-  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
-  return {
-    vendor: info.vendor,
-    architecture: info.architecture,
-    device: info.device,
-    description: info.description,
-    // Deno's and Node's runtimes do not mark lavapipe and SwiftShader as fallback adapters.
-    software:
-      info.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|softpipe/i.test(text),
-  };
-}
-
 /**
- * Finds an adapter and opens a device with the adapter's own buffer-size limits.
- * @throws NoDeviceError with the step to take where there is none.
+ * Finds an adapter and opens a device with the adapter's own buffer-size limits. In Node without
+ * `gpu` it takes the npm package webgpu.
+ * @throws NoDeviceError with the step to take in this browser or runtime where there is none.
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
-  const { adapter: wanted = "auto" } = options;
-  const api = options.gpu ?? (globalThis.navigator?.gpu as GPU | undefined);
-  if (!api) {
-    if (globalThis.isSecureContext === false) {
-      throw new NoDeviceError(
-        "insecure-context",
-        "WebGPU needs a secure context; serve the page over https or from localhost",
-      );
-    }
-    throw new NoDeviceError(
-      "no-webgpu",
-      "this runtime has no WebGPU; use Chrome or Edge 113+, Safari 26+, Firefox 141+, Deno, " +
-        "or Node with the npm package webgpu (pass its `gpu` object)",
-    );
-  }
-  const adapter = await api.requestAdapter({
-    powerPreference: "high-performance",
-    ...(wanted === "software" && { forceFallbackAdapter: true }),
-  });
-  const found = adapter ?? (wanted === "software" ? await api.requestAdapter() : null);
-  const description = found && describe(found.info);
-  if (!found || !description || (wanted === "software" && !description.software)) {
-    throw new NoDeviceError(
-      "no-adapter",
-      `WebGPU found no ${wanted === "software" ? "software " : ""}adapter; update the GPU driver, ` +
-        "or start Chrome with --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader",
-    );
-  }
-  if (wanted === "gpu" && description.software) {
-    throw new NoDeviceError(
-      "no-adapter",
-      `a GPU was asked for but only the software adapter ${description.description || description.architecture} is here; use --adapter software`,
-    );
-  }
-  if (description.software) {
-    options.onWarning?.(
-      `software adapter (${description.description || description.architecture}): everything works, slowly`,
-    );
-  }
+  const { adapter, description } = await findAdapter(options);
   const features: GPUFeatureName[] = ["timestamp-query", "subgroups", "shader-f16"];
-  const gpu = await found.requestDevice({
+  const descriptor = {
     label: "hyperloom",
-    requiredFeatures: features.filter((f) => found.features.has(f)),
-    requiredLimits: options.defaultLimits
-      ? {}
-      : {
-          maxBufferSize: found.limits.maxBufferSize,
-          maxStorageBufferBindingSize: found.limits.maxStorageBufferBindingSize,
-        },
+    requiredFeatures: features.filter((f) => adapter.features.has(f)),
+    requiredLimits: requiredLimits(adapter, description, options),
+  };
+  const gpu = await adapter.requestDevice(descriptor).catch((error: Error) => {
+    const name = nameOfAdapter(description);
+    throw new NoDeviceError("no-adapter", `the adapter ${name} gives no device: ${error.message}`);
   });
   return opened(gpu, description, true, options);
 }
