@@ -6,10 +6,11 @@ export * from "./data/batches";
 export * from "./data/cifar";
 export { type DigitsOptions, generateDigits } from "./data/digits";
 export { embeddedText, embeddedTextSplit } from "./data/embedded-text";
+export type { DownloadOptions } from "./data/download";
 export { DataFileError } from "./data/errors";
-export { readIdxImages, readIdxLabels } from "./data/idx";
+export { type IdxImages, readIdxImages, readIdxLabels } from "./data/idx";
 export * from "./data/images";
-export { fetchMnist, mnistNames, readMnist } from "./data/mnist";
+export { fetchMnist, type MnistFiles, type MnistName, mnistNames, readMnist } from "./data/mnist";
 export { channelStatistics, type Normalization } from "./data/normalization";
 export * from "./data/recall";
 export { generateShapes, type ShapesOptions, shapeNames } from "./data/shapes";
@@ -26,23 +27,41 @@ export {
   type Device,
   type DeviceOptions,
   requestDevice,
+  type Running,
   type UseDeviceOptions,
   useDevice,
 } from "./gpu/device";
-export type { Variant } from "./gpu/dispatch";
+export {
+  type Dispatch,
+  dispatch,
+  type Grid,
+  linearGrid,
+  type Target,
+  type UniformValue,
+  type Variant,
+} from "./gpu/dispatch";
 export * from "./gpu/errors";
 export type { KernelSource } from "./gpu/kernel-source";
+export type { Pipeline, PipelineCache } from "./gpu/pipelines";
 export type { Profile } from "./gpu/record";
+export { type KernelOptions, kernelSource } from "./gpu/wgsl-text";
 export {
+  type Alias,
   apply,
   apply1,
   GradientError,
+  type Node,
   notDifferentiable,
   type Op,
+  type Operand,
+  type Scratch,
+  scratch,
   type Tensor,
 } from "./graph/node";
+export type { Key } from "./graph/random";
 export { recompute } from "./graph/recomputed";
-export { type DType, type Shape, ShapeError } from "./graph/shape";
+export { type DType, type Shape, ShapeError, type TensorType } from "./graph/shape";
+export type { Tree } from "./graph/tree";
 export * from "./hyper/bake";
 export * from "./hyper/flat";
 export * from "./hyper/hyper";
@@ -61,6 +80,7 @@ export {
   type CellParams,
   type GatedCell,
   stack,
+  type Tensors,
   zeroState,
 } from "./nn/cell";
 export { type CellDropout, dropoutCell } from "./nn/cell-dropout";
@@ -69,16 +89,27 @@ export * from "./nn/dense";
 export * from "./nn/init";
 export * from "./nn/language-model";
 export * from "./nn/losses";
-export { type Context, type Module, module, type ParamSpec, type Values } from "./nn/module";
+export {
+  type Applied,
+  type Context,
+  type Module,
+  module,
+  type ParamSpec,
+  type Stateless,
+  type StateSpec,
+  type Values,
+} from "./nn/module";
 export * from "./nn/recurrent";
 export * from "./nn/residual";
 export { overSequence, type Recurrent } from "./nn/sequence";
-export { countParameters, slabsOf } from "./nn/slabs";
+export { countParameters, type ModuleSlabs, type Slab, slabsOf } from "./nn/slabs";
 export * from "./nn/wide-resnet";
 export * from "./ops/batch-norm";
 export * from "./ops/categorical";
 export * from "./ops/contraction";
+export type { CellAttrs } from "./ops/cell";
 export * from "./ops/conv2d";
+export type { Pair } from "./ops/conv2d-geometry";
 export * from "./ops/dropout";
 export * from "./ops/elementwise";
 export * from "./ops/gather";
@@ -94,7 +125,14 @@ export * from "./ops/reduce";
 export * from "./ops/softmax-cross-entropy";
 export { VARIANT_KERNELS } from "./ops/variants";
 export * from "./ops/optimizer-updates";
-export { constant, type HostArray, placeholder, read, type Variable } from "./ops/sources";
+export {
+  constant,
+  type HostArray,
+  placeholder,
+  read,
+  type Variable,
+  type VariableEntry,
+} from "./ops/sources";
 export * from "./ops/views";
 export * from "./optim/optimizer";
 export * from "./optim/schedule";
@@ -107,6 +145,9 @@ export {
   type Program,
 } from "./schedule/executable";
 export { gradient } from "./schedule/gradient";
+export type { WaitOptions } from "./schedule/kernels";
+export type { Plan } from "./schedule/plan";
+export type { ScanOptions } from "./schedule/scan";
 export { Variables } from "./schedule/variables";
 export * from "./train/checkpoint";
 export * from "./train/checkpoint-settings";
@@ -117,7 +158,14 @@ export * from "./train/image-task";
 export * from "./train/load-model";
 export * from "./train/loop";
 export * from "./train/models";
-export { evaluation, prediction, trainStep } from "./train/programs";
+export type { AllowedOptions, ModelEntry } from "./train/model-entry";
+export {
+  type BatchOptions as ProgramOptions,
+  evaluation,
+  type Model,
+  prediction,
+  trainStep,
+} from "./train/programs";
 export * from "./train/sequence-data";
 export { type SequenceModelName, sequenceModelNames } from "./train/sequence-models";
 export {
@@ -140,4 +188,10 @@ export {
 } from "./train/sampler";
 export * from "./train/settings";
 export type { PassOptions, Split, StepInputs, Task } from "./train/task";
-export { readSafetensors, writeSafetensors } from "./io/safetensors";
+export {
+  type NamedSafeTensor,
+  readSafetensors,
+  type SafeTensor,
+  type SafeTensors,
+  writeSafetensors,
+} from "./io/safetensors";

@@ -34,7 +34,7 @@ export class Output {
 
   /** One event, one line of JSON. Mere progress is left out. */
   event(event: JobEvent): void {
-    if (event.event === "evaluating") return;
+    if (event.event === "evaluating" || event.event === "compiling") return;
     const line = `${JSON.stringify(event)}\n`;
     if (this.#json === "stdout") process.stdout.write(line);
     else if (this.#json !== null) {

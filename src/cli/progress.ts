@@ -1,5 +1,6 @@
 import cliProgress from "cli-progress";
 import {
+  type CompilingEvent,
   type EvalEvent,
   type EvaluatingEvent,
   perSecond,
@@ -37,7 +38,8 @@ export class Progress {
 
   /** Takes in one event. */
   on(event: RunEvent): void {
-    if (event.event === "start") this.#start = event;
+    if (event.event === "compiling") this.#compiling(event);
+    else if (event.event === "start") this.#start = event;
     else if (event.event === "step") this.#step(event);
     else if (event.event === "evaluating") this.#evaluating(event);
     else if (event.event === "eval") this.#eval(event);
@@ -93,6 +95,11 @@ export class Progress {
       `epoch ${epoch + 1} · loss ${loss.toFixed(3)} · accuracy ${percent(accuracy).replace(/\.\d+/, "")} · ` +
         `${count(Math.round(speed))} ${this.#unit}/s · ${duration(left)} left`,
     );
+  }
+
+  /** Lines would come before those that say what runs at all: a bar alone shows it. */
+  #compiling({ done, total }: CompilingEvent): void {
+    if (this.#bar) this.#show(done, total, "compiling kernels");
   }
 
   #evaluating({ split, done, total }: EvaluatingEvent): void {

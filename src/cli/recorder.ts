@@ -64,6 +64,7 @@ export class Recorder {
     }
     const run = event as RunEvent;
     if (run.event === "start") {
+      this.#progress.pause();
       this.#begun = true;
       for (const warning of this.#early) this.#warn(warning);
     }
@@ -76,7 +77,7 @@ export class Recorder {
       this.#sayRun(run);
     } else {
       this.output.event(run);
-      if (run.event !== "evaluating") this.#keep(run);
+      if (this.#begun && run.event !== "evaluating") this.#keep(run);
     }
     if (run.event === "step" && run.step === 1) this.#sayFirst(run.loss);
     this.#progress.on(run);

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { size } from "../graph/shape";
 import { specs } from "../nn/module";
 import { countParameters } from "../nn/slabs";
@@ -12,6 +14,7 @@ import {
 } from "../train/models";
 import { isSequenceTask } from "../train/settings";
 import { bytes, count, measured, type Output } from "./output";
+import { runFiles } from "./recorder";
 import type { TrainOutcome } from "./training-jobs";
 
 /** The generated weights of a model and the parameters that make them; null where all are direct. */
@@ -79,6 +82,10 @@ export function sayEnd(
   const { task, model } = settings;
   const resume = resumeCommand(task, folder, data);
   output.say();
+  if (!completed && !existsSync(join(folder, runFiles.last as string))) {
+    output.say("interrupted before the first step, while compiling; nothing was written");
+    return;
+  }
   if (!completed) {
     output.say(`interrupted after step ${count(step)}; to go on:`);
     output.say(`           ${resume}`);

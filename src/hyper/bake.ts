@@ -5,6 +5,7 @@ import { type Module, type ParamSpec, specs, type Values } from "../nn/module";
 import { bindSlab, type Slab, slabsOf } from "../nn/slabs";
 import { constant, type HostArray } from "../ops/sources";
 import { compile } from "../schedule/executable";
+import type { WaitOptions } from "../schedule/kernels";
 import type { Variables } from "../schedule/variables";
 import type { HyperModule } from "./hyper";
 
@@ -26,12 +27,15 @@ export interface Baked {
  * computes what the hypernetwork does, bit for bit.
  * @param variables The store that holds the hypernetwork's parameters.
  * @param conditions Inputs of the generator, where it takes any: the values for these are frozen.
- * @throws ShapeError where the generator makes values per sample: they are no plain weights.
+ * @param options How it is followed and ended; progress counts kernels compiled.
+ * @throws ShapeError where the generator makes values per sample: they are no plain weights; the
+ *   signal's reason.
  */
 export async function bake<P, S, I extends readonly Tensor[], O, G, J extends readonly Tensor[]>(
   model: HyperModule<P, S, I, O, G, J>,
   variables: Variables,
   conditions: readonly HostTensor[] = [],
+  options: WaitOptions = {},
 ): Promise<Baked> {
   const slabs = slabsOf(model);
   const values = bindSlab(model.params, slabs.parameters).values as Record<string, Tree<Tensor>>;
@@ -54,7 +58,8 @@ export async function bake<P, S, I extends readonly Tensor[], O, G, J extends re
     }
     outputs[path] = value;
   }
-  const executable = await compile(variables.device, { inputs: {}, outputs }, { variables });
+  const program = { name: `generator of ${model.name}`, inputs: {}, outputs };
+  const executable = await compile(variables.device, program, { ...options, variables });
   try {
     const generated = await executable.run();
     const direct = await readSlab(slabs.parameters, variables);

@@ -6,6 +6,7 @@ import { encode, type Profile, profile, type Recorded } from "../gpu/record";
 import type { Tensor } from "../graph/node";
 import { ShapeError, show, size } from "../graph/shape";
 import { dtypeOf, type HostArray, type Variable, variableOp } from "../ops/sources";
+import { compileKernels, type WaitOptions } from "./kernels";
 import { Memory } from "./memory";
 import { copy } from "./places";
 import { type Plan, plan } from "./plan";
@@ -26,12 +27,13 @@ export interface Program {
   /** Inputs that follow from the step number (learning rate, random key, …): t = 1, 2, … */
   readonly feeds?: readonly {
     readonly tensor: Tensor;
+    /** The input's values at step t. */
     readonly values: (t: number, seed: number) => HostArray;
   }[];
 }
 
-/** How a program is compiled. */
-export interface CompileOptions {
+/** How a program is compiled; progress counts its kernels. */
+export interface CompileOptions extends WaitOptions {
   /** The store to work on; by default a new one, freed with the executable. */
   readonly variables?: Variables;
   /** Of the new store: initial values and random numbers follow from it; default 0. */
@@ -73,7 +75,8 @@ const STAGING_BUFFERS = 3;
 
 /**
  * Plans a program, allocates what it needs and compiles its kernels.
- * @throws LimitError before anything is allocated, GpuError naming a kernel that does not compile.
+ * @throws LimitError before anything is allocated, GpuError naming a kernel that does not compile,
+ *   the signal's reason with nothing allocated.
  */
 export async function compile(
   device: Device,
@@ -81,6 +84,7 @@ export async function compile(
   options: CompileOptions = {},
 ): Promise<Executable> {
   device.check("compile");
+  options.signal?.throwIfAborted();
   const updates = new Map<Variable, Tensor>();
   for (const [variable, value] of program.updates ?? []) {
     // Updates are copied one after another: the value of another variable is taken before that.
@@ -90,11 +94,7 @@ export async function compile(
   }
   const staged = { ...program, updates };
   const planned = plan([...Object.values(program.outputs), ...updates.values()], device.target);
-  const pipelines = await Promise.all(
-    planned.dispatches.map(({ dispatch }) =>
-      device.pipelines.get(dispatch.kernel, dispatch.overrides),
-    ),
-  );
+  const pipelines = await compileKernels(device, planned.dispatches, options);
   const variables = options.variables ?? new Variables(device, options.seed);
   let executable: Executable | undefined;
   try {

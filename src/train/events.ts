@@ -55,6 +55,15 @@ export interface StartEvent {
   readonly steps: number;
 }
 
+/** Kernels of a program that are compiled, before the run starts: for progress alone. */
+export interface CompilingEvent {
+  readonly event: "compiling";
+  /** The program's name, such as `training step of hyper-cnn`. */
+  readonly program: string;
+  readonly done: number;
+  readonly total: number;
+}
+
 /** One training step. */
 export interface StepEvent {
   readonly event: "step";
@@ -114,6 +123,7 @@ export interface StoppedEvent {
 
 /** All that a run says: progress bars, logs and charts are readers of this one stream. */
 export type RunEvent =
+  | CompilingEvent
   | StartEvent
   | StepEvent
   | EvaluatingEvent

@@ -36,8 +36,9 @@ export interface TrainOptions {
   readonly task: Task;
   /** Go on from here; its settings must be the run's, but for the number of steps. */
   readonly resume?: Checkpoint;
-  /** Ends the run after the step under way, with a snapshot. */
+  /** Ends the run after the step under way, with a snapshot; while it compiles, without one. */
   readonly signal?: AbortSignal;
+  /** Told of all that happens, in order. */
   readonly onEvent?: (event: RunEvent) => void;
   /** Keeps a checkpoint's bytes; the run waits for it. */
   readonly onSnapshot?: (
@@ -72,7 +73,7 @@ const SPEED_WINDOW = 20;
  *   DeviceLostError. What `onSnapshot` has by then is good.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { task, device, resume } = options;
+  const { task, device, resume, signal, onEvent } = options;
   const identity = await task.identity();
   if (resume) {
     checkTensors(resume, task.variables);
@@ -83,7 +84,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   try {
     const { step, evaluation } = task.programs();
     for (const program of [step, evaluation]) {
-      made.push(await compile(device, program, { variables }));
+      const { name = "program" } = program;
+      const onProgress = (done: number, total: number): void =>
+        onEvent?.({ event: "compiling", program: name, done, total });
+      made.push(await compile(device, program, { variables, onProgress, signal }));
     }
     if (resume) restoreCheckpoint(resume, variables, task.variables);
     const metadata: Omit<CheckpointMetadata, "progress"> = {
@@ -93,6 +97,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       data: identity,
     };
     return await new Run(options, variables, made as [Executable, Executable], metadata).run();
+  } catch (error) {
+    if (!signal?.aborted || error !== signal.reason) throw error;
+    // Ended while compiling: there is nothing to keep.
+    const at = resume?.step ?? 0;
+    onEvent?.({ event: "stopped", step: at, reason: "interrupted" });
+    return { completed: false, step: at, metrics: {}, weights: new Map() };
   } finally {
     for (const executable of made) executable.dispose();
     variables.dispose();

@@ -12,6 +12,7 @@ import { add, mul, sqrt, square, sub } from "../ops/elementwise";
 import { sum } from "../ops/reduce";
 import { placeholder, read, type Variable } from "../ops/sources";
 import { compile, type Executable, type Program } from "../schedule/executable";
+import type { WaitOptions } from "../schedule/kernels";
 import { Variables } from "../schedule/variables";
 import { encodeText, type Vocabulary, vocabularyFromJson } from "../data/vocabulary";
 import {
@@ -135,6 +136,7 @@ export interface SampleOptions {
   readonly length: number;
   /** Divides the logits: below 1 the likely become likelier, 0 takes the likeliest; default 1. */
   readonly temperature?: number;
+  /** Ends it after the symbols under way; those drawn by then were yielded. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -151,6 +153,7 @@ export interface Sampler {
    * are under way at a time. Yields first what reading all but the last symbol of the prompt did.
    */
   readonly sample: (options: SampleOptions) => AsyncGenerator<Sampled, void, void>;
+  /** Frees all that it holds on the device. */
   readonly dispose: () => void;
 }
 
@@ -160,25 +163,32 @@ const IN_FLIGHT = 3;
 /**
  * Rebuilds the language model that a checkpoint was made from and puts it on a device, to write.
  * @param options.seed decides what is drawn; default 0. `trace` reports changes of generated weights;
- *   `file` is the checkpoint's name in messages.
- * @throws CheckpointError before any work on the device, where it is of no language model.
+ *   `file` is the checkpoint's name in messages; `onProgress` counts kernels compiled.
+ * @throws CheckpointError before any work on the device, where it is of no language model; the
+ *   signal's reason.
  */
 export async function loadSampler(
   device: Device,
   bytes: Uint8Array,
-  options: { readonly seed?: number; readonly trace?: boolean; readonly file?: string } = {},
+  options: {
+    readonly seed?: number;
+    readonly trace?: boolean;
+    readonly file?: string;
+  } & WaitOptions = {},
 ): Promise<Sampler> {
-  const { seed = 0, trace = false, file = "checkpoint" } = options;
+  const { seed = 0, trace = false, file = "checkpoint", onProgress, signal } = options;
   const checkpoint = readCheckpoint(bytes, file);
   const { model, vocabulary } = languageOf(checkpoint);
   const wanted = modelVariables(model);
   checkTensors(checkpoint, wanted);
   const variables = new Variables(device, seed);
   const { program, paths } = samplingProgram(model, trace);
-  const executable = await compile(device, program, { variables }).catch((error: unknown) => {
-    variables.dispose();
-    throw error;
-  });
+  const executable = await compile(device, program, { variables, onProgress, signal }).catch(
+    (error: unknown) => {
+      variables.dispose();
+      throw error;
+    },
+  );
   restoreCheckpoint(checkpoint, variables, wanted);
   const kept = [...(program.updates?.keys() ?? [])];
   const one = async (given: number | null, temperature: number): Promise<Sampled> => {

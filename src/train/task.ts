@@ -2,6 +2,7 @@ import type { Variable } from "../ops/sources";
 import type { HostArray } from "../ops/sources";
 import type { HostTensor } from "../hyper/bake";
 import type { Executable, Program } from "../schedule/executable";
+import type { WaitOptions } from "../schedule/kernels";
 import type { Variables } from "../schedule/variables";
 import type { Evaluated, JsonObject, Unit } from "./events";
 import type { NamedModel } from "./models";
@@ -18,11 +19,8 @@ export interface StepInputs {
   readonly epoch: number;
 }
 
-/** How a pass over a part goes on; `signal` ends it. */
-export interface PassOptions {
-  readonly onProgress?: (done: number, total: number) => void;
-  readonly signal?: AbortSignal | undefined;
-}
+/** How a pass over a part goes on; progress counts samples, and `signal` ends it. */
+export type PassOptions = WaitOptions;
 
 /**
  * All in which runs differ: the loop knows no images and no texts. Inputs of step t follow from t

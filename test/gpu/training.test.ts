@@ -55,7 +55,7 @@ async function run(
     device: await testDevice(),
     task: imageTask(settings, data, "software"),
     onEvent: (event) => {
-      events.push(event);
+      if (event.event !== "compiling") events.push(event);
       more(event);
     },
     onSnapshot: (kind, bytes) => {

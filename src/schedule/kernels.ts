@@ -1,0 +1,50 @@
+import type { Device } from "../gpu/device";
+import type { Pipeline } from "../gpu/pipelines";
+import type { Scheduled } from "./plan";
+
+/** How a long call is followed and ended. */
+export interface WaitOptions {
+  /** Called as the work goes on, with how much of it is done. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Ends the work. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The compiled kernels of dispatches, in their order; progress counts different ones. A runtime
+ * cannot be stopped in compiling: what is asked for already is there for the next who asks.
+ * @throws GpuError naming a kernel that does not compile; the signal's reason.
+ */
+export async function compileKernels(
+  device: Device,
+  dispatches: readonly Scheduled[],
+  { onProgress, signal }: WaitOptions,
+): Promise<Pipeline[]> {
+  signal?.throwIfAborted();
+  const asked = dispatches.map(({ dispatch }) =>
+    device.pipelines.get(dispatch.kernel, dispatch.overrides),
+  );
+  const different = new Set(asked);
+  let done = 0;
+  for (const kernel of different) {
+    const compiled = (): void => {
+      done++;
+      if (!signal?.aborted) onProgress?.(done, different.size);
+    };
+    kernel.then(compiled, () => undefined);
+  }
+  const all = Promise.all(asked);
+  if (!signal) return all;
+  let stop = (): void => undefined;
+  const ended = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop);
+  });
+  // Whichever comes second has no listener any more.
+  all.catch(() => undefined);
+  try {
+    return await Promise.race([all, ended]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
