@@ -1,7 +1,8 @@
 /**
- * Two checks that the linter cannot make: no promise is dropped, whatever declares its type (in GPU
- * code a lost `await` is the bug to fear, and Biome does not see the types of GPUDevice); and
- * imports, of types too, run downwards through the layers of src/ only.
+ * Three checks that the linter cannot make: no promise is dropped, whatever declares its type (in
+ * GPU code a lost `await` is the bug to fear, and Biome does not see the types of GPUDevice);
+ * imports, of types too, run downwards through the layers of src/ only; and what the package exports
+ * is documented.
  */
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -95,6 +96,28 @@ for (const source of program.getSourceFiles()) {
     ts.forEachChild(node, visit);
   };
   visit(source);
+}
+
+/** What people import: all of it is documented. */
+const SURFACES = ["src/index.ts", "src/gpu/index.ts"];
+
+for (const file of SURFACES) {
+  const source = program.getSourceFile(resolve(root, file));
+  const surface = source && checker.getSymbolAtLocation(source);
+  if (!surface) throw new Error(`${file} exports nothing`);
+  for (const exported of checker.getExportsOfModule(surface)) {
+    const alias = exported.flags & ts.SymbolFlags.Alias;
+    const symbol = alias ? checker.getAliasedSymbol(exported) : exported;
+    const [declaration] = symbol.declarations ?? [];
+    const lines = symbol.getDocumentationComment(checker).length + symbol.getJsDocTags().length;
+    if (declaration && lines === 0) {
+      report(
+        declaration.getSourceFile(),
+        declaration,
+        `${exported.name} is exported, not documented`,
+      );
+    }
+  }
 }
 
 for (const fault of faults) console.error(fault);

@@ -14,7 +14,7 @@ export interface StreamWindow {
   readonly x: Uint32Array<ArrayBuffer>;
   /** The symbol that follows each input in the text [T, B]; 0 where `weight` is 0. */
   readonly labels: Uint32Array<ArrayBuffer>;
-  /** [T, B]: 1 for a prediction that counts, 0 for one that does not (padding). */
+  /** Of shape [T, B]; 1 for a prediction that counts, 0 for one that does not (padding). */
   readonly weight: Float32Array<ArrayBuffer>;
   /** [T, B] of the three. */
   readonly shape: readonly [number, number];

@@ -19,7 +19,9 @@ export interface LossValue {
  */
 export interface Loss {
   readonly name: string;
+  /** Inputs of the program besides the module's, by name. */
   readonly targets: (outputs: TensorType) => Readonly<Record<string, TensorType>>;
+  /** Loss and metrics as graph. */
   readonly apply: (outputs: Tensor, targets: Readonly<Record<string, Tensor>>) => LossValue;
 }
 

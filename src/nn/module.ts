@@ -71,6 +71,7 @@ export interface Module<
   readonly input?: Shape;
   readonly params: P;
   readonly state: S;
+  /** What the module makes of its inputs with these parameters and state, as graph. */
   apply(context: Context, params: Values<P>, state: Values<S>, ...inputs: I): Applied<O, S>;
 }
 

@@ -24,7 +24,8 @@ import {
 import { add, fill, mul, relu as reluOf, rsqrt, sub } from "./elementwise";
 import { reshape } from "./views";
 
-interface BatchNormAttrs {
+/** What a batch norm depends on besides its inputs. */
+export interface BatchNormAttrs {
   readonly eps: number;
   readonly momentum: number;
   readonly relu: boolean;

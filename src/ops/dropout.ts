@@ -7,7 +7,8 @@ import { div, fill, where } from "./elementwise";
 
 const WORKGROUP = 64;
 
-interface DropoutAttrs {
+/** What a dropout depends on besides its inputs. */
+export interface DropoutAttrs {
   readonly keep: number;
   readonly site: number;
 }

@@ -78,21 +78,25 @@ function tensor(x: TensorOrNumber): Tensor {
   return typeof x === "number" ? fill(x) : x;
 }
 
+/** a + b, element by element: the record of `add`. */
 export const addOp = elementwise(
   "add",
   (a, b) => `(${a} + ${b})`,
   (_, dy) => [dy, dy],
 );
+/** a − b, element by element: the record of `sub`. */
 export const subOp = elementwise(
   "sub",
   (a, b) => `(${a} - ${b})`,
   (_, dy) => [dy, neg(dy)],
 );
+/** a · b, element by element: the record of `mul`. */
 export const mulOp = elementwise(
   "mul",
   (a, b) => `(${a} * ${b})`,
   (_, dy, a, b) => [mul(dy, b as Tensor), mul(dy, a as Tensor)],
 );
+/** a / b, element by element: the record of `div`. */
 export const divOp = elementwise(
   "div",
   (a, b) => `(${a} / ${b})`,
@@ -116,46 +120,55 @@ export const minimumOp = elementwise(
     where(lessEqual(a as Tensor, b as Tensor), 0, dy),
   ],
 );
+/** −x, element by element: the record of `neg`. */
 export const negOp = elementwise(
   "neg",
   (x) => `(-${x})`,
   (_, dy) => [neg(dy)],
 );
+/** |x|, element by element: the record of `abs`. */
 export const absOp = elementwise(
   "abs",
   (x) => `abs(${x})`,
   (_, dy, x) => [where(less(x as Tensor, 0), neg(dy), dy)],
 );
+/** e^x, element by element: the record of `exp`. */
 export const expOp = elementwise(
   "exp",
   (x) => `safe_exp(${x})`,
   (y, dy) => [mul(dy, y)],
 );
+/** ln x, element by element: the record of `log`. */
 export const logOp = elementwise(
   "log",
   (x) => `safe_log(${x})`,
   (_, dy, x) => [div(dy, x as Tensor)],
 );
+/** √x, element by element: the record of `sqrt`. */
 export const sqrtOp = elementwise(
   "sqrt",
   (x) => `sqrt(${x})`,
   (y, dy) => [div(mul(dy, 0.5), y)],
 );
+/** 1 / √x, element by element: the record of `rsqrt`. */
 export const rsqrtOp = elementwise(
   "rsqrt",
   (x) => `inverseSqrt(${x})`,
   (y, dy) => [mul(mul(dy, -0.5), mul(y, mul(y, y)))],
 );
+/** x², element by element: the record of `square`. */
 export const squareOp = elementwise(
   "square",
   (x) => `(${x} * ${x})`,
   (_, dy, x) => [mul(dy, mul(x as Tensor, 2))],
 );
+/** sin x, element by element: the record of `sin`. */
 export const sinOp = elementwise(
   "sin",
   (x) => `sin(${x})`,
   (_, dy, x) => [mul(dy, cos(x as Tensor))],
 );
+/** cos x, element by element: the record of `cos`. */
 export const cosOp = elementwise(
   "cos",
   (x) => `cos(${x})`,
@@ -167,11 +180,13 @@ export const reluOp = elementwise(
   (x) => `select(${x}, T(0.0), ${x} < T(0.0))`,
   (y, dy) => [where(greater(y, 0), dy, 0)],
 );
+/** 1 / (1 + e^−x), element by element: the record of `sigmoid`. */
 export const sigmoidOp = elementwise(
   "sigmoid",
   (x) => `safe_sigmoid(${x})`,
   (y, dy) => [mul(dy, mul(y, sub(1, y)))],
 );
+/** tanh x, element by element: the record of `tanh`. */
 export const tanhOp = elementwise(
   "tanh",
   (x) => `safe_tanh(${x})`,
@@ -184,11 +199,17 @@ export const softplusOp = elementwise(
   (_, dy, x) => [mul(dy, sigmoid(x as Tensor))],
 );
 
+/** a = b, element by element: the record of `equal`. 1 where it holds, else 0. */
 export const equalOp = comparison("equal", "==");
+/** a ≠ b, element by element: the record of `notEqual`. 1 where it holds, else 0. */
 export const notEqualOp = comparison("not_equal", "!=");
+/** a < b, element by element: the record of `less`. 1 where it holds, else 0. */
 export const lessOp = comparison("less", "<");
+/** a ≤ b, element by element: the record of `lessEqual`. 1 where it holds, else 0. */
 export const lessEqualOp = comparison("less_equal", "<=");
+/** a > b, element by element: the record of `greater`. 1 where it holds, else 0. */
 export const greaterOp = comparison("greater", ">");
+/** a ≥ b, element by element: the record of `greaterEqual`. 1 where it holds, else 0. */
 export const greaterEqualOp = comparison("greater_equal", ">=");
 
 /** a where the mask is not 0, b elsewhere. */

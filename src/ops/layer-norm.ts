@@ -16,7 +16,8 @@ import { expectEps, expectShape } from "./cell";
 import { broadcastTo } from "./layout";
 import { expectRowsFit, rowGroups, rowLanes, type RowWork, rowTrips } from "./row-workgroups";
 
-interface LayerNormAttrs {
+/** What a layer norm depends on besides its inputs. */
+export interface LayerNormAttrs {
   readonly eps: number;
 }
 
@@ -74,7 +75,8 @@ export const layerNormOp: Op<LayerNormAttrs> = {
   },
 };
 
-interface LayerNormGradientAttrs extends LayerNormAttrs {
+/** What the gradient of a layer norm depends on besides its inputs. */
+export interface LayerNormGradientAttrs extends LayerNormAttrs {
   /** Length of the first axis where its steps get partial sums of their own. */
   readonly steps: number | null;
 }

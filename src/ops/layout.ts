@@ -47,7 +47,7 @@ export const transposeOp: Op<{ readonly permutation: readonly number[] }> = {
 };
 
 /** Where elements of a smaller tensor lie in a larger one: index j of axis k at begin_k + j step_k. */
-interface Placement {
+export interface Placement {
   readonly shape: Shape;
   readonly begin: readonly number[];
   /** Not 0; negative steps walk backwards. */

@@ -77,7 +77,7 @@ export function cellDispatch(
 }
 
 /** Which of the gradients of c' and h' flow, beside what the cell was. */
-interface CellGradientAttrs extends CellAttrs {
+export interface CellGradientAttrs extends CellAttrs {
   readonly dh: boolean;
   readonly dc: boolean;
 }

@@ -37,7 +37,8 @@ export interface PoolAttrs {
   readonly padding: readonly [number, number, number, number];
 }
 
-interface AveragePoolAttrs extends PoolAttrs {
+/** What an average pooling depends on besides its inputs. */
+export interface AveragePoolAttrs extends PoolAttrs {
   readonly countPadding: boolean;
 }
 

@@ -168,7 +168,8 @@ function crossEntropyGradient(node: Node, dloss: Tensor): Tensor {
 /** Elements of a row that one invocation of the gradient's kernel takes. */
 const GRADIENT_RUN = 16;
 
-interface CrossEntropyGradientAttrs {
+/** What the gradient of a cross-entropy depends on besides its inputs. */
+export interface CrossEntropyGradientAttrs {
   /** Whether the loss was the mean, whose sum of weights is then an input. */
   readonly mean: boolean;
   /** The gradient of every loss, or null where it is an input. */
@@ -221,7 +222,8 @@ export const softmaxCrossEntropyGradientOp: Op<CrossEntropyGradientAttrs> = {
   ),
 };
 
-interface SoftmaxAttrs {
+/** What a softmax depends on besides its inputs. */
+export interface SoftmaxAttrs {
   readonly log: boolean;
 }
 

@@ -35,6 +35,7 @@ export interface Optimizer {
   readonly moments: readonly string[];
   /** Numbers of step t = 1, 2, …, computed in f64; they reach the step as f32[8]. */
   readonly scalars: (t: number) => Float32Array;
+  /** Parameters and moments after a step with gradient g, as graph. */
   readonly update: (p: Tensor, g: Tensor, moments: readonly Tensor[], scalars: Tensor) => Updated;
   /** Every setting, for checkpoints and logs. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;

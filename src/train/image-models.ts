@@ -33,6 +33,7 @@ export function isHyper(model: AnyModel): model is AnyHyper {
 
 /** Names of the models of images; those of Wide ResNets stand for all depths and widths. */
 export const imageModelNames = ["cnn", "hyper-cnn", "wrn", "hyper-wrn", "shared-wrn"] as const;
+/** One of `imageModelNames`. */
 export type ImageModelName = (typeof imageModelNames)[number];
 
 const cnnDefaults = { input: [1, 28, 28], channels: [16, 16], kernelSize: 7, classes: 10 };

@@ -21,6 +21,7 @@ import {
 
 /** The models that a name stands for. */
 export const modelNames = [...imageModelNames, ...sequenceModelNames] as const;
+/** One of `modelNames`. */
 export type ModelName = (typeof modelNames)[number];
 
 /** A model as data: what checkpoints keep. */

@@ -16,15 +16,18 @@ export interface SequenceData {
   /** What the symbols stand for, where they are of a text. */
   readonly vocabulary: Vocabulary | null;
   readonly validationIsTest: boolean;
+  /** What recognises the data, for checkpoints. */
   readonly identity: () => Promise<JsonObject>;
   /** The longest window that there is with so many streams. */
   readonly longest: (batch: number) => number;
+  /** Windows to train on, one after another in so many streams. */
   readonly train: (options: WindowOptions & { readonly seed: number }) => StreamSource;
   /** All of a part, each prediction once. */
   readonly whole: (part: Split, options: WindowOptions) => StreamSource;
 }
 
-interface WindowOptions {
+/** How many streams are read at a time, and how long their windows are. */
+export interface WindowOptions {
   /** Streams or sequences side by side. */
   readonly batch: number;
   /** Steps of a window; the memory task has its own. */

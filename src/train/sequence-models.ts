@@ -17,6 +17,7 @@ export const sequenceModelNames = [
   "hyperlstm",
   "ln-hyperlstm",
 ] as const;
+/** One of `sequenceModelNames`. */
 export type SequenceModelName = (typeof sequenceModelNames)[number];
 
 /** Options as the cells here take them. */

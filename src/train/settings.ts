@@ -6,14 +6,17 @@ import type { SequenceModelName } from "./sequence-models";
 
 /** What can be learnt from images. */
 export const imageTaskNames = ["mnist", "cifar10"] as const;
+/** One of `imageTaskNames`. */
 export type ImageTaskName = (typeof imageTaskNames)[number];
 
 /** What can be learnt from sequences: texts, and the memory task. */
 export const sequenceTaskNames = ["text", "ptb", "enwik8", "recall"] as const;
+/** One of `sequenceTaskNames`. */
 export type SequenceTaskName = (typeof sequenceTaskNames)[number];
 
 /** All that can be learnt. */
 export const taskNames = [...imageTaskNames, ...sequenceTaskNames] as const;
+/** One of `taskNames`. */
 export type TaskName = (typeof taskNames)[number];
 
 /** Whether a task is one of sequences. */
@@ -36,6 +39,7 @@ export type RateSettings =
 
 /** Adam as PyTorch has it, or stochastic gradient descent with Nesterov's momentum of 0.9. */
 export const optimizerNames = ["adam", "nesterov"] as const;
+/** One of `optimizerNames`. */
 export type OptimizerName = (typeof optimizerNames)[number];
 
 /** A setting that cannot be: with this task, this model or this data. */
