@@ -54,7 +54,7 @@ export interface Batch {
   readonly images: Float32Array<ArrayBuffer>;
   /** [B]. */
   readonly labels: Uint32Array<ArrayBuffer>;
-  /** [B]: 1 for a sample, 0 for a repeated one, so that each sample of an epoch counts once. */
+  /** Of shape [B]; 1 for a sample, 0 for a repeated one: each sample of an epoch counts once. */
   readonly weight: Float32Array<ArrayBuffer>;
   /** [B, C, H, W] of `images`. */
   readonly shape: readonly [number, number, number, number];
