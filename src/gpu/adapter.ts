@@ -39,6 +39,9 @@ export interface FoundAdapter {
   readonly description: AdapterDescription;
 }
 
+/** Every GPU that gave an adapter: Node crashes where one is collected while a device of it lives. */
+const kept = new Set<GPU>();
+
 /** What the kernels need; adapters of WebGPU's compatibility mode alone have less. */
 const NEEDED: Readonly<Record<string, number>> = {
   maxStorageBuffersPerShaderStage: 8,
@@ -123,6 +126,7 @@ export async function findAdapter(options: AdapterOptions, host = hostOf()): Pro
         `"software", or ${adviceNoAdapter(wanted, host)}`,
     );
   }
+  kept.add(api);
   if (description.software) onWarning?.(`software adapter (${name}): everything works, slowly`);
   return { adapter, description };
 }
