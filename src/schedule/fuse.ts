@@ -2,7 +2,7 @@ import { type Dispatch, linearGrid, type Target } from "../gpu/dispatch";
 import { isLiteral, type Node, type Operand, type Tensor } from "../graph/node";
 import { equal, size } from "../graph/shape";
 import { type Chain, elementwiseKernel, hasEpilogue, withEpilogue } from "./elementwise-kernel";
-import { scanOp } from "./loop";
+import { isLoop } from "./loop-node";
 
 /** What runs for one node, or for one chain of elementwise nodes. */
 export interface Unit {
@@ -59,7 +59,7 @@ export function fuse(
   );
   for (const node of nodes) {
     if (isElementwise(node) || absorbed.has(node)) continue;
-    if (node.op === scanOp) {
+    if (isLoop(node)) {
       units.push({ at: node.id, label: node.op.name, dispatches: [], scan: node });
       continue;
     }

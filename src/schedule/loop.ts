@@ -1,57 +1,19 @@
-import { apply, isLiteral, type Node, type Op, type Tensor } from "../graph/node";
+import { apply, isLiteral, type Node, type Tensor } from "../graph/node";
 import type { TensorType } from "../graph/shape";
 import { dependents, substitute } from "../graph/substitute";
 import { add, fill } from "../ops/elementwise";
 import { pullBack } from "./gradient";
+import { type Body, type LoopOp, type ScanAttrs, scanOutputs } from "./loop-node";
 import { canLeave, OverTime, stepInput, summands, type Varies } from "./over-time";
+import { planLoop } from "./plan-loop";
 import { fromStack, stackShape, toStack } from "./stack";
-
-/** Where the values of one loop come from and go to; a graph of its own, traced once. */
-export interface Body {
-  /** Given at a step: the states after the step before, the elements of xs, loop constants. */
-  readonly states: readonly Tensor[];
-  readonly xs: readonly Tensor[];
-  readonly constants: readonly Tensor[];
-  /** Made by it: the states after the step, and one element of each stacked output. */
-  readonly next: readonly Tensor[];
-  readonly ys: readonly Tensor[];
-}
-
-/** A loop as a node: inputs are the initial states, the stacks of xs, and the constants. */
-export interface ScanAttrs {
-  readonly T: number;
-  /** From the last step to the first. */
-  readonly reverse: boolean;
-  /** The gradient computes again what the body makes, instead of keeping it for every step. */
-  readonly recompute: boolean;
-  /**
-   * Whether what no later step needs leaves the loop, to be computed after it at once for all steps;
-   * the same for the gradient's loop. Off where memory is what counts.
-   */
-  readonly mayLeave: boolean;
-  readonly body: Body;
-}
-
-/** The outputs of a scan node by role. */
-export function scanOutputs(node: Node<ScanAttrs>) {
-  const n = node.attrs.body.states.length;
-  const { outputs } = node;
-  return {
-    /** States after the last step. */
-    finals: outputs.slice(0, n),
-    /** Stacks of the states before and after each step. */
-    before: outputs.slice(n, 2 * n),
-    after: outputs.slice(2 * n, 3 * n),
-    ys: outputs.slice(3 * n),
-  };
-}
 
 /**
  * A loop over time that the planner unrolls into a replay of its body's dispatches. Outputs: final
  * states, stacks of the states before and after each step, stacks of ys; what nobody reads is not
  * kept.
  */
-export const scanOp: Op<ScanAttrs> = {
+export const scanOp: LoopOp = {
   name: "scan",
   shape({ T, body }) {
     const stacks = (values: readonly Tensor[]): TensorType[] =>
@@ -62,6 +24,7 @@ export const scanOp: Op<ScanAttrs> = {
     throw new Error("internal: a scan is planned, not dispatched");
   },
   gradient: scanGradient,
+  plan: planLoop,
 };
 
 /** A body's input and what it is at all steps. */

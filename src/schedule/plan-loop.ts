@@ -1,22 +1,9 @@
 import type { Node, Operand, Tensor } from "../graph/node";
 import { dependents, substitute } from "../graph/substitute";
-import { type Body, type ScanAttrs, scanOutputs } from "./loop";
+import { type Body, type PlannedLoop, type ScanAttrs, scanOutputs } from "./loop-node";
 import { stepInput } from "./over-time";
 import { type Frame, type Place, slot, type Stride } from "./places";
 import { stackStride } from "./stack";
-
-/** A loop as the planner sees it, once it is known which of its outputs are read. */
-export interface PlannedLoop {
-  readonly frame: Frame;
-  /** Places of the body's inputs. */
-  readonly inputs: ReadonlyMap<Tensor, Place>;
-  /** What the body leaves behind, and where. */
-  readonly roots: readonly { readonly value: Tensor; readonly place: Place }[];
-  /** Initial states, and where they are expected. */
-  readonly inits: readonly { readonly value: Tensor; readonly place: Place }[];
-  /** Places of the scan node's outputs that somebody reads. */
-  readonly outputs: ReadonlyMap<Tensor, Place>;
-}
 
 /** The body with inputs of its own: one body may be planned more than once. */
 function fresh(body: Body): Body {

@@ -6,7 +6,7 @@ import { size } from "../graph/shape";
 import { reachable } from "../graph/substitute";
 import type { Variable } from "../ops/sources";
 import { fuse, type Unit } from "./fuse";
-import { type ScanAttrs, scanOp } from "./loop";
+import { isLoop, type PlannedLoop } from "./loop-node";
 import {
   type Claims,
   claimPacks,
@@ -21,7 +21,6 @@ import {
   slot,
   type Storage,
 } from "./places";
-import { type PlannedLoop, planLoop } from "./plan-loop";
 
 /** A dispatch of a plan, and the loops that it is in, outermost first. */
 export interface Scheduled {
@@ -125,9 +124,8 @@ class Planner {
     const read = new Set([...roots, ...nodes.flatMap((node) => node.inputs)]);
     const scans = new Map<Node, PlannedLoop>();
     for (const node of nodes) {
-      if (node.op === scanOp) {
-        const scan = node as Node<ScanAttrs>;
-        const loop = planLoop(scan, (x) => read.has(x), this.places, loops);
+      if (isLoop(node)) {
+        const loop = node.op.plan(node, (x) => read.has(x), this.places, loops);
         scans.set(node, loop);
         for (const [x, place] of loop.outputs) this.places.set(x, place);
       } else placeNode(node, this.places, this.#variables, loops);
