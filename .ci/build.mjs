@@ -1,6 +1,7 @@
 /**
- * Builds dist/: the browser library (index.js, shaders inlined), its types, and the terminal
- * program (cli.js and the chunks that it loads when needed). Prints what each weighs.
+ * Builds dist/: the browser library (index.js, gpu.js, data.js and what these share, shaders
+ * inlined), its types, and the terminal program (cli.js and the chunks that it loads when needed).
+ * Checks the package as npm will see it, and prints what each part weighs.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,8 +9,10 @@ import { builtinModules } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { build } from "vite";
+import { build, esmExternalRequirePlugin } from "vite";
 import { declareAll, wgsl } from "../shaders/plugin.mjs";
+import { pureConstants } from "./pure.mjs";
+import { weighPages } from "./sizes.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
@@ -20,16 +23,39 @@ const shared = { root, configFile: false, logLevel: "warn", publicDir: false, pl
 async function library() {
   await build({
     ...shared,
+    plugins: [
+      wgsl(),
+      {
+        name: "hyperloom:pure",
+        renderChunk: (code, { fileName }) => pureConstants(fileName, code),
+      },
+    ],
     build: {
       outDir: dist,
       emptyOutDir: false,
       target: "es2022",
       minify: false,
-      lib: { entry: join(root, "src/index.ts"), formats: ["es"], fileName: () => "index.js" },
+      lib: {
+        entry: {
+          index: join(root, "src/index.ts"),
+          gpu: join(root, "src/gpu/index.ts"),
+          data: join(root, "src/data/index.ts"),
+        },
+        formats: ["es"],
+        fileName: (_, name) => `${name}.js`,
+      },
+      rolldownOptions: {
+        output: {
+          chunkFileNames: "shared/[name].js",
+          // Texts that are alike, side by side: a page that takes them in so compresses better.
+          codeSplitting: { groups: [{ name: "shaders", test: /\.wgsl$/ }] },
+        },
+      },
     },
   });
 }
 
+/** The terminal program, and the script of the page in which it works when it runs in Chrome. */
 async function terminal() {
   await build({
     ...shared,
@@ -42,30 +68,29 @@ async function terminal() {
       outDir: dist,
       emptyOutDir: false,
       target: "node20",
-      minify: false,
-      lib: { entry: join(root, "src/cli/main.ts"), formats: ["es"], fileName: () => "cli.js" },
+      lib: {
+        entry: { cli: join(root, "src/cli/main.ts"), page: join(root, "src/cli/page.ts") },
+        formats: ["es"],
+        fileName: (_, name) => `${name}.js`,
+      },
       rolldownOptions: {
         platform: "node",
-        external: [/^node:/, ...builtinModules, "webgpu", "puppeteer-core"],
-        output: { banner: "#!/usr/bin/env node", chunkFileNames: "cli/[name].js" },
+        external: ["webgpu", "puppeteer-core"],
+        // The page shares chunks and has nothing to require with: what CommonJS packages require is
+        // imported where it is used.
+        plugins: [esmExternalRequirePlugin({ external: [/^node:/, ...builtinModules] })],
+        treeshake: { moduleSideEffects: [{ external: true, sideEffects: false }] },
+        output: {
+          // A second copy of the library, beside the packages that are bundled: npm has to carry
+          // them. The library itself stays readable, for whoever debugs a page of theirs.
+          minify: true,
+          banner: ({ name }) => (name === "cli" ? "#!/usr/bin/env node" : ""),
+          chunkFileNames: "cli/[name].js",
+        },
       },
     },
   });
   chmodSync(join(dist, "cli.js"), 0o755);
-}
-
-/** The script of the page in which the terminal program works when it runs in Chrome. */
-async function page() {
-  await build({
-    ...shared,
-    build: {
-      outDir: dist,
-      emptyOutDir: false,
-      target: "es2022",
-      minify: false,
-      lib: { entry: join(root, "src/cli/page.ts"), formats: ["es"], fileName: () => "page.js" },
-    },
-  });
 }
 
 /** Type declarations, with the file extensions that Node's and Deno's resolution ask for. */
@@ -90,7 +115,11 @@ function types() {
         return `${before}${path}${folder ? "/index.js" : ".js"}${after}`;
       },
     );
-    writeFileSync(file, withExtension);
+    // What most people compile for does not have it yet.
+    const disposable = /\[Symbol\.dispose\]/.test(text)
+      ? '/// <reference lib="esnext.disposable" />\n'
+      : "";
+    writeFileSync(file, disposable + withExtension);
   }
 }
 
@@ -117,13 +146,13 @@ rmSync(dist, { recursive: true, force: true });
 declareAll();
 await library();
 await terminal();
-await page();
 types();
-weigh("index.js", [join(dist, "index.js")]);
+for (const name of ["index.js", "gpu.js", "data.js"]) weigh(name, [join(dist, name)]);
 weigh("cli.js", [join(dist, "cli.js")]);
 weigh("page.js", [join(dist, "page.js")]);
 const chunks = built(".js").filter(
-  (file) => !["index.js", "cli.js", "page.js"].includes(relative(dist, file)),
+  (file) => !["index.js", "gpu.js", "data.js", "cli.js", "page.js"].includes(relative(dist, file)),
 );
 for (const file of chunks) weigh(relative(dist, file), [file]);
 weigh("**/*.d.ts", built(".d.ts"));
+await weighPages();

@@ -2,27 +2,7 @@
  * hyperloom: hypernetworks, trained and run on WebGPU. This file is the public surface: re-exports
  * only.
  */
-export * from "./data/batches";
-export * from "./data/cifar";
-export { type DigitsOptions, generateDigits } from "./data/digits";
-export { embeddedText, embeddedTextSplit } from "./data/embedded-text";
-export type { DownloadOptions } from "./data/download";
-export { DataFileError } from "./data/errors";
-export { type IdxImages, readIdxImages, readIdxLabels } from "./data/idx";
-export * from "./data/images";
-export { fetchMnist, type MnistFiles, type MnistName, mnistNames, readMnist } from "./data/mnist";
-export { channelStatistics, type Normalization } from "./data/normalization";
-export * from "./data/recall";
-export { generateShapes, type ShapesOptions, shapeNames } from "./data/shapes";
-export {
-  evaluationStreams,
-  type StreamOptions,
-  type StreamSource,
-  type StreamWindow,
-  streams,
-} from "./data/streams";
-export * from "./data/text";
-export * from "./data/vocabulary";
+export * from "./data/index";
 export {
   type Device,
   type DeviceOptions,

@@ -87,22 +87,25 @@ export async function runInChrome<K extends JobName>(
 const PAGE =
   '<!doctype html><meta charset="utf-8"><title>hyperloom</title><script type="module" src="page.js"></script>';
 
-/** The page's side of it, which the build lays beside the terminal program. */
-async function pageScript(): Promise<Uint8Array> {
+/** Scripts of the page's side of it: one that the build lays beside the terminal program, and its chunks. */
+const SCRIPTS = /^(?:page|cli\/[\w-]+)\.js$/;
+
+/** Where the scripts lie. */
+function scriptFolder(): string {
   const here = dirname(fileURLToPath(import.meta.url));
   // This may have been bundled into a chunk in a folder of its own.
-  for (const path of [join(here, "page.js"), join(here, "..", "page.js")]) {
-    if (existsSync(path)) return readFile(path);
+  for (const folder of [here, join(here, "..")]) {
+    if (existsSync(join(folder, "page.js"))) return folder;
   }
   throw new Error("hyperloom: dist/page.js is missing; type: npm run build");
 }
 
-/** Serves the page, its script, what the job reads and takes what it writes, under a secret path. */
+/** Serves the page, its scripts, what the job reads and takes what it writes, under a secret path. */
 async function serve({
   files,
   onFile,
 }: ResolvedRunOptions): Promise<{ url: string; close: () => void }> {
-  const script = await pageScript();
+  const scripts = scriptFolder();
   const root = `/${randomUUID()}/`;
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = request.url?.startsWith(root) ? request.url.slice(root.length) : null;
@@ -111,7 +114,9 @@ async function serve({
       response.writeHead(status, { "content-type": type }).end(body);
     };
     if (path === "") return send(200, "text/html", PAGE);
-    if (path === "page.js") return send(200, "text/javascript", script);
+    if (path !== null && SCRIPTS.test(path)) {
+      return send(200, "text/javascript", await readFile(join(scripts, path)));
+    }
     const file = files.get(name);
     if (folder === "read" && file) return send(200, "application/octet-stream", file);
     if (folder !== "write") return send(404, "text/plain", "not here");
