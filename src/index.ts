@@ -103,6 +103,7 @@ export * from "./ops/mixture-density";
 export * from "./ops/pool";
 export * from "./ops/reduce";
 export * from "./ops/softmax-cross-entropy";
+export { parseVariants } from "./ops/variant-file";
 export { VARIANT_KERNELS } from "./ops/variants";
 export * from "./ops/optimizer-updates";
 export {

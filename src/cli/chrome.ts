@@ -29,7 +29,7 @@ export async function runInChrome<K extends JobName>(
     );
   });
   const executablePath = asUsage(ensureBrowser);
-  const { adapter, signal, onEvent } = options;
+  const { adapter, variants, signal, onEvent } = options;
   const server = await serve(options);
   const launched = puppeteer.launch({
     executablePath,
@@ -66,6 +66,7 @@ export async function runInChrome<K extends JobName>(
       name,
       spec,
       adapter,
+      variants,
       versions: {
         hyperloom: version,
         runtime: "chrome",

@@ -24,6 +24,8 @@ const INPUT_ERRORS = new Set([
   "SettingsError",
   "NoDeviceError",
   "LimitError",
+  "VariantError",
+  "ShaderError",
 ]);
 
 /** The exit status for an error: 2 for what the user gave, 1 for what went wrong here. */

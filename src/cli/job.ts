@@ -7,6 +7,7 @@ import {
   vocabularyToJson,
 } from "../data/vocabulary";
 import { recallData, type SequenceData, textData } from "../train/sequence-data";
+import type { Variant } from "../gpu/dispatch";
 import type { Split } from "../train/task";
 import type { AdapterChoice } from "./browser";
 
@@ -22,6 +23,8 @@ export interface JobEvent {
 export interface JobContext {
   readonly gpu: GPU;
   readonly adapter: AdapterChoice;
+  /** Kernels to take in place of the tables' choice; see `DeviceOptions`. */
+  readonly variants: readonly Variant[];
   /** Of hyperloom and of the runtime, by name. */
   readonly versions: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;

@@ -7,7 +7,7 @@ import { registerEval } from "./eval";
 import { registerGolden } from "./golden";
 import { registerInfo } from "./info";
 import { registerInspect } from "./inspect";
-import { addGlobalOptions } from "./options";
+import { addGlobalOptions, type GlobalOptions } from "./options";
 import { isDeno, runUnderDeno } from "./runtimes";
 import { registerSample } from "./sample";
 import { registerTrain } from "./train";
@@ -39,6 +39,9 @@ registerGolden(program);
 registerBench(program);
 registerDoctor(program);
 program.hook("preAction", () => {
+  // By the environment, which another runtime's process takes over.
+  const { variants } = program.opts<GlobalOptions>();
+  if (variants !== undefined) process.env.HYPERLOOM_VARIANTS = variants;
   if (program.opts().runtime !== "deno" || isDeno()) return;
   process.exit(runUnderDeno());
 });

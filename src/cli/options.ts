@@ -8,6 +8,7 @@ export interface GlobalOptions {
   readonly adapter: AdapterChoice;
   readonly seed?: number;
   readonly json?: string;
+  readonly variants?: string;
 }
 
 /** Adds the options that every command takes. */
@@ -24,6 +25,7 @@ export function addGlobalOptions(program: Command): void {
       "of initial values, data order and random numbers (default: 0)",
       wholeNumber,
     )
+    .option("--variants <file>", "kernels to choose, as bench --tune writes them")
     .option("--json <file>", "write events there, one JSON object a line; - is stdout");
 }
 

@@ -1,5 +1,6 @@
 /** The page's side of the runtime chrome: runs one job and speaks to the server it came from. */
 
+import type { Variant } from "../gpu/dispatch";
 import type { AdapterChoice } from "./browser";
 import type { JobContext, JobEvent } from "./job";
 import { type JobName, type JobSpec, startJob } from "./jobs";
@@ -9,6 +10,7 @@ export interface PageJob {
   readonly name: JobName;
   readonly spec: JobSpec<JobName>;
   readonly adapter: AdapterChoice;
+  readonly variants: readonly Variant[];
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -51,10 +53,11 @@ async function answered(response: Response): Promise<Response> {
 
 window.hyperloomAbort = () => abort.abort();
 
-window.hyperloomRun = async ({ name, spec, adapter, versions }) => {
+window.hyperloomRun = async ({ name, spec, adapter, variants, versions }) => {
   const context: JobContext = {
     gpu: navigator.gpu,
     adapter,
+    variants,
     versions,
     signal: abort.signal,
     emit,

@@ -1,8 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter } from "node:path";
 import { version } from "../../package.json";
+import type { Variant } from "../gpu/dispatch";
+import { parseVariants } from "../ops/variant-file";
 import { type AdapterChoice, findBrowser, softwareVulkanIcd } from "./browser";
 import { runInChrome } from "./chrome";
 import { asUsage, UsageError } from "./errors";
@@ -25,8 +27,11 @@ export interface RunOptions {
   readonly onFile?: (name: string, bytes: Uint8Array) => void | Promise<void>;
 }
 
-/** `RunOptions` with nothing left out. */
-export type ResolvedRunOptions = Required<RunOptions>;
+/** `RunOptions` with nothing left out, and what the environment adds. */
+export interface ResolvedRunOptions extends Required<RunOptions> {
+  /** Those of the file that `HYPERLOOM_VARIANTS` or `--variants` names, where one does. */
+  readonly variants: readonly Variant[];
+}
 
 /**
  * The one seam between the terminal and WebGPU: runs a job in this process (Node with the package
@@ -45,6 +50,7 @@ export async function runJob<K extends JobName>(
     onEvent: () => {},
     onFile: () => {},
     ...options,
+    variants: chosenVariants(),
   };
   const { runtime, adapter } = resolved;
   if (runtime !== "chrome") {
@@ -59,6 +65,12 @@ export async function runJob<K extends JobName>(
   return runInChrome(name, spec, resolved);
 }
 
+/** @throws UsageError where the file is not there or no table of variants. */
+function chosenVariants(): readonly Variant[] {
+  const file = process.env.HYPERLOOM_VARIANTS;
+  return file ? asUsage(() => parseVariants(readFileSync(file, "utf8"), file)) : [];
+}
+
 interface ProcessGpu {
   readonly gpu: GPU;
   readonly runtime: string;
@@ -68,12 +80,13 @@ interface ProcessGpu {
 async function runHere<K extends JobName>(
   name: K,
   spec: JobSpec<K>,
-  { adapter, files, signal, onEvent, onFile }: ResolvedRunOptions,
+  { adapter, variants, files, signal, onEvent, onFile }: ResolvedRunOptions,
   { gpu, runtime, version: runtimeVersion }: ProcessGpu,
 ): Promise<JobResult<K>> {
   return startJob(name, spec, {
     gpu,
     adapter,
+    variants,
     versions: { hyperloom: version, runtime, [runtime]: runtimeVersion },
     signal,
     emit: onEvent,

@@ -38,14 +38,14 @@ import type { RunFlags } from "./train-flags";
 
 /** Runs `work` on a device of the context, and gives the device back. */
 export async function withDevice<T>(
-  { gpu, adapter, emit }: JobContext,
+  { gpu, adapter, variants, emit }: JobContext,
   work: (device: Device) => Promise<T>,
 ): Promise<T> {
   const onWarning = (message: string): void => {
     const warning: WarningEvent = { event: "warning", message };
     emit(warning);
   };
-  const device = await requestDevice({ gpu, adapter, onWarning });
+  const device = await requestDevice({ gpu, adapter, variants, onWarning });
   try {
     return await work(device);
   } finally {

@@ -50,6 +50,13 @@ export const VARIANT_KERNELS = {
   },
 } as const;
 
+/** Threads of a workgroup are the product of two overrides: at most 256 on every device. */
+const THREADS: Readonly<Record<string, readonly [string, string]>> = {
+  "matmul small": ["LANES_N", "LANES_K"],
+  "conv2d tile": ["THREADS_M", "THREADS_N"],
+};
+const MOST_THREADS = 256;
+
 function powers(most: number): readonly number[] {
   return Array.from({ length: Math.log2(most) + 1 }, (_, k) => 2 ** k);
 }
@@ -71,12 +78,33 @@ function expectOne(what: string, given: string, known: Iterable<string>): void {
   }
 }
 
+function expectThreads(
+  { op, kernel, overrides = {} }: Variant,
+  ranges: Readonly<Record<string, readonly number[]>>,
+): void {
+  const factors = THREADS[`${op} ${kernel}`];
+  if (!factors) return;
+  // Lanes that are not named are fitted to those that are.
+  const threads = factors.map((name) => {
+    const values = overrides[name] ?? (name.startsWith("LANES") ? 1 : (ranges[name] ?? 1));
+    return Math.max(...list(values));
+  });
+  const product = threads.reduce((a, b) => a * b);
+  if (product > MOST_THREADS) {
+    throw new VariantError(
+      `${op}: kernel ${kernel}: ${factors.join(" · ")} is ${product}, at most ${MOST_THREADS} can be`,
+    );
+  }
+}
+
 /**
  * Checks rows that a caller gave.
- * @throws VariantError for an op, class, kernel, override or value that is not there.
+ * @throws VariantError for an op, class, kernel, override or value that is not there, and for more
+ * threads in a workgroup than every device has.
  */
 export function checkVariants(rows: readonly Variant[]): void {
-  for (const { op, adapter, shape, kernel, overrides = {} } of rows) {
+  for (const row of rows) {
+    const { op, adapter, shape, kernel, overrides = {} } = row;
     expectOne("op", op, described.keys());
     const { shapes, kernels } = described.get(op) as Description;
     if (adapter !== undefined) expectOne(`${op}: adapter class`, adapter, ["software", "gpu"]);
@@ -93,6 +121,7 @@ export function checkVariants(rows: readonly Variant[]): void {
         );
       }
     }
+    expectThreads(row, ranges);
   }
 }
 

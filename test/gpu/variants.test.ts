@@ -78,7 +78,11 @@ describe("a caller's variants", () => {
     expect(chosen({ ...small, shape: "huge" })[0]).toEqual(["matmul_register", 8]);
     expect(chosen({ ...small, shape: "vectors" })[0]?.[0]).toBe("matmul_small");
     expect(chosen({ ...small, adapter: "gpu" })[0]).toEqual(["matmul_register", 8]);
-    expect(chosen({ op: "conv2d", kernel: "tile" })[0]).toEqual(["matmul_register", 8]);
+    const tile = { THREADS_M: 8, THREADS_N: 16 };
+    expect(chosen({ op: "conv2d", kernel: "tile", overrides: tile })[0]).toEqual([
+      "matmul_register",
+      8,
+    ]);
   });
 
   test("unknown names and values out of range are refused, before any GPU work", async () => {
