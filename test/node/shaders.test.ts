@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { describe, expect, test } from "vitest";
-import { reflect, shaderFiles } from "../../shaders/plugin.mjs";
+import { shaderFiles } from "../../shaders/plugin.mjs";
+import { reflect } from "../../shaders/reflect.mjs";
 import { aptInstall } from "../../src/cli/browser";
 
 const files = shaderFiles();
