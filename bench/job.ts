@@ -1,10 +1,13 @@
 import type { JobContext, JobEvent } from "../src/cli/job";
 import { withDevice } from "../src/cli/training-jobs";
 import type { AdapterDescription, Device } from "../src/gpu/device";
-import { check, defaultCases, kernelCase, type KernelCase, type NamedCase } from "./kernels";
+import { type PreparedKernel, prepareKernel } from "./checked-kernel";
+import type { NamedCase, Work } from "./kernel-case";
+import { defaultCases, kernelCase, ladderCases } from "./kernels";
 import { interleave, type Spread, Stopwatch, type Timed } from "./measure";
 import { type Replay, replay } from "./replay";
 import { type Roof, roofCases, roofOf, type RoofUnit, roofValue, submitCase } from "./roof";
+import { checkShader, prepareShader, type ShaderSpec } from "./user-shader";
 import { type KernelShare, prepareStep, type StepCase, stepCases, type TimedStep } from "./steps";
 
 /** What to measure. */
@@ -13,6 +16,10 @@ export interface BenchSpec {
   readonly filter?: string;
   /** One kernel at one shape instead of the usual ones. */
   readonly kernel?: { readonly op: string; readonly shape: readonly number[] };
+  /** The rungs of the ladder of matmul for n × n matrices. */
+  readonly ladder?: number;
+  /** A shader of the user's own. */
+  readonly shader?: ShaderSpec;
   readonly repeat: number;
 }
 
@@ -36,12 +43,16 @@ export interface KernelRow extends Partial<Spread> {
   readonly name: string;
   readonly wrong?: string;
   readonly dispatches?: number;
+  /** Names of the shaders that it runs. */
+  readonly shaders?: readonly string[];
   readonly gflops?: number;
   /** GB/s of the bytes that must be moved at least. */
   readonly gbs?: number;
   readonly bound?: "fma" | "storage" | "dispatch";
   /** Per cent of that bound. */
   readonly percent?: number;
+  /** What there is to say of it. */
+  readonly note?: string;
 }
 
 /** How many times one rate of the same run is another. */
@@ -75,17 +86,22 @@ export interface BenchResult {
   readonly steps: readonly StepRow[];
 }
 
-/** What a spec asks for. @throws RangeError naming what is not there. */
-export function selection({ filter = "", kernel }: BenchSpec): {
+/** What a spec asks for. @throws RangeError naming what is not there; ShaderError. */
+export function selection({ filter = "", kernel, ladder, shader }: BenchSpec): {
   kernels: NamedCase[];
   steps: StepCase[];
 } {
+  if (shader) checkShader(shader);
+  if (shader) return { kernels: [], steps: [] };
+  if (ladder !== undefined) return { kernels: ladderCases(ladder), steps: [] };
   if (kernel) return { kernels: [kernelCase(kernel.op, kernel.shape)], steps: [] };
   const pattern = new RegExp(filter);
   const [all, steps] = [defaultCases(), stepCases()];
   const matching = {
     kernels: all.filter(({ name }) => pattern.test(name)),
-    steps: steps.filter(({ name }) => pattern.test(name)),
+    steps: steps.filter(
+      ({ name, heavy }) => pattern.test(name) && (!heavy || filter.includes(heavy)),
+    ),
   };
   if (matching.kernels.length + matching.steps.length === 0) {
     const ops = new Set(all.map(({ name }) => name.split(" ")[0]));
@@ -105,15 +121,7 @@ export function selection({ filter = "", kernel }: BenchSpec): {
  */
 export async function benchJob(spec: BenchSpec, context: JobContext): Promise<BenchResult> {
   const { kernels, steps } = selection(spec);
-  return withDevice(context, (device) => measure(device, kernels, steps, spec.repeat, context));
-}
-
-/** A kernel that is ready to be timed, or has been found wrong. */
-interface PreparedKernel {
-  readonly name: string;
-  readonly dispatches: number;
-  readonly case: KernelCase;
-  readonly timed: Timed | { readonly wrong: string };
+  return withDevice(context, (device) => measure(device, kernels, steps, spec, context));
 }
 
 /** Everything that is made here lives as long as the device, which is the job's own. */
@@ -121,7 +129,7 @@ async function measure(
   device: Device,
   namedCases: readonly NamedCase[],
   stepCases: readonly StepCase[],
-  repeat: number,
+  { repeat, shader }: BenchSpec,
   { emit, signal, versions }: JobContext,
 ): Promise<BenchResult> {
   const watch = new Stopwatch(device);
@@ -143,12 +151,24 @@ async function measure(
   for (const { name, output } of roofs) {
     const replayed = await replay(device, [output], {});
     roofReplays.push(replayed);
-    roofTimed.push(await watch.prepare(name, replayed, await watch.time(replayed.recorded)));
+    roofTimed.push(
+      await watch.prepare(name, replayed.recorded, await watch.time(replayed.recorded)),
+    );
   }
   const kernels: PreparedKernel[] = [];
   for (const [i, named] of namedCases.entries()) {
     report(total - namedCases.length + i, total, `preparing ${named.name}`);
-    kernels.push(await prepareKernel(device, watch, named));
+    kernels.push(await prepareKernel(watch, named.name, named.make()));
+  }
+  if (shader) {
+    const { recorded, ...rest } = await prepareShader(device, shader);
+    const timed = await watch.prepare(shader.file, recorded, await watch.time(recorded));
+    kernels.push({
+      name: shader.file,
+      recorded,
+      case: { ...rest, flops: shader.flops },
+      timed,
+    });
   }
   const submit = submitCase(device, roofReplays.at(-1) as Replay);
   const right = kernels.flatMap(({ timed }) => ("wrong" in timed ? [] : timed));
@@ -160,9 +180,13 @@ async function measure(
     return { name: roof.name, value: roofValue(roof, at.median), unit: roof.unit, ...at };
   });
   const roof = roofOf(new Map(roofRows.map(({ name, value }) => [name, value])));
-  const kernelRows = kernels.map(({ name, dispatches, case: made, timed }): KernelRow => {
+  const kernelRows = kernels.map(({ name, recorded, case: made, timed }): KernelRow => {
     if ("wrong" in timed) return { name, wrong: timed.wrong };
-    return { name, dispatches, ...of(timed), ...rates(made, dispatches, of(timed).median, roof) };
+    const { note } = made;
+    const dispatches = recorded.length;
+    const shaders = [...new Set(recorded.map(({ kernel }) => kernel))];
+    const at = of(timed);
+    return { name, dispatches, shaders, ...at, ...rates(made, dispatches, at.median, roof), note };
   });
   const stepRows: StepRow[] = [];
   for (const step of steps) stepRows.push(await stepRow(step, of(step)));
@@ -179,19 +203,6 @@ async function measure(
     ratios: ratios(namedCases, kernelRows),
     steps: stepRows,
   };
-}
-
-async function prepareKernel(
-  device: Device,
-  watch: Stopwatch,
-  { name, make }: NamedCase,
-): Promise<PreparedKernel> {
-  const made = make();
-  const replayed = await replay(device, made.outputs, made.inputs);
-  const first = await watch.time(replayed.recorded);
-  const wrong = check(made, await replayed.read(made.outputs[0]));
-  const timed = wrong === null ? await watch.prepare(name, replayed, first) : { wrong };
-  return { name, dispatches: replayed.recorded.length, case: made, timed };
 }
 
 async function stepRow(step: TimedStep, at: Spread): Promise<StepRow> {
@@ -211,7 +222,7 @@ async function stepRow(step: TimedStep, at: Spread): Promise<StepRow> {
 }
 
 /** Rates of a kernel, and which roof allows it the least. */
-function rates({ flops, bytes }: KernelCase, dispatches: number, median: number, roof: Roof) {
+function rates({ flops, bytes }: Work, dispatches: number, median: number, roof: Roof) {
   const least = {
     fma: flops / roof.fma / 1e6,
     storage: bytes / roof.storage / 1e6,

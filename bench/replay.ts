@@ -34,6 +34,8 @@ export interface Replay {
   readonly recorded: readonly Recorded[];
   /** The present values of an output. */
   readonly read: (output: Tensor) => Promise<HostArray>;
+  /** Frees the buffers. */
+  readonly dispose: () => void;
 }
 
 // Where a uniform may begin in its buffer, bytes.
@@ -41,22 +43,24 @@ const ALIGNMENT = 256;
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 /**
- * Plans `outputs` as `compile` does, and records the dispatches. An executable uploads and reads
- * back with every run; this one runs kernels and nothing else. Its buffers live as long as the
- * device.
+ * Plans `outputs` for `target`, by default that of the device, as `compile` does, and records the
+ * dispatches. An executable uploads and reads back with every run; this one runs kernels and nothing
+ * else.
  * @param inputs Values of placeholders; those left out are zero.
  */
 export async function replay(
   device: Device,
   outputs: readonly Tensor[],
   inputs: Readonly<Record<string, HostArray>>,
+  target = device.target,
 ): Promise<Replay> {
-  const planned = plan(outputs, device.target);
+  const planned = plan(outputs, target);
   const { dispatches } = planned;
   const compiled = await Promise.all(
     dispatches.map(({ dispatch: d }) => device.pipelines.get(d.kernel, d.overrides)),
   );
   const buffers = allocate(device, planned, inputs);
+  const uniforms: GPUBuffer[] = [];
   const range = (operand: Operand) => {
     const place = planned.places.get(operand);
     const buffer = place && buffers.get(place.storage);
@@ -74,6 +78,7 @@ export async function replay(
       const bytes = packUniforms(d.kernel, d.uniforms);
       const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
       const buffer = device.createBuffer({ label, size: aligned(bytes.byteLength), usage });
+      uniforms.push(buffer);
       device.gpu.queue.writeBuffer(buffer, 0, bytes);
       const resource = { buffer, offset: 0, size: bytes.byteLength };
       entries.push({ binding: d.kernel.uniforms.binding, resource });
@@ -87,6 +92,7 @@ export async function replay(
       const [bytes] = await readBack(device, [{ ...range(output), size: 4 * size(output.shape) }]);
       return hostArray(output.dtype, bytes as ArrayBuffer);
     },
+    dispose: () => device.destroyBuffers([...new Set([...buffers.values(), ...uniforms])]),
   };
 }
 

@@ -109,6 +109,8 @@ export function markdown(report: BenchReport): string {
       row.wrong ? `- ${row.name} is WRONG: ${row.wrong}` : [],
     );
     if (wrong.length > 0) parts.push(wrong.join("\n"));
+    const notes = report.kernels.flatMap(({ name, note }) => (note ? [`- ${name}: ${note}`] : []));
+    if (notes.length > 0) parts.push(notes.join("\n"));
   }
   if (report.ratios.length > 0) {
     parts.push(

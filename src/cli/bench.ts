@@ -3,13 +3,19 @@ import { availableParallelism, cpus, homedir, platform, release } from "node:os"
 import { type Command, InvalidArgumentError } from "commander";
 import { type BenchProgress, type BenchSpec, selection } from "../../bench/job";
 import { type BenchReport, compareReports, markdown, parseReport } from "../../bench/report";
-import { UsageError } from "./errors";
+import { asUsage, UsageError } from "./errors";
+import { type TuneSpec, tuningSelection } from "../../bench/tune-job";
 import type { JobEvent, WarningEvent } from "./job";
+import type { JobResult, JobSpec } from "./jobs";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { Output } from "./output";
 import { runJob } from "./runtimes";
+import { addShaderFlags, type ShaderFlags, shaderSpec } from "./shader-flags";
+import { sayTuned, writeTable } from "./tune";
 
-interface BenchOptions extends GlobalOptions {
+interface BenchOptions extends GlobalOptions, ShaderFlags {
+  readonly ladder?: number | true;
+  readonly tune?: string;
   readonly filter?: string;
   readonly kernel?: string;
   readonly shape?: readonly number[];
@@ -17,37 +23,38 @@ interface BenchOptions extends GlobalOptions {
   readonly compare?: string;
 }
 
-/** Adds `bench`: the adapter's roof, kernels against it, and whole steps. */
+/** Adds `bench`: the adapter's roof, kernels against it, and whole steps; `--tune`: their variants. */
 export function registerBench(program: Command): void {
-  program
+  const command = program
     .command("bench")
     .description("measure the adapter's roof, kernels and training steps; check each kernel first")
     .option("--filter <regexp>", "only kernels and steps whose name matches")
     .option("--kernel <op>", "one kernel, at the sizes of --shape")
     .option("--shape <sizes>", "sizes with commas or x between, such as 512,512,512", sizes)
+    .option(
+      "--ladder [n]",
+      "matmul of n × n matrices, from the naive kernel to the library's (default: 512)",
+      positiveInteger,
+    )
+    .option("--tune <file>", "measure each kernel's variants here and write a table for --variants")
     .option("--repeat <n>", "samples of each", positiveInteger, 10)
     .option("--compare <a.json> <b.json>", "print two reports of --json side by side")
-    .argument("[b.json]", "second report of --compare")
-    .action(async (second: string | undefined, _: unknown, command: Command) => {
+    .argument("[b.json]", "second report of --compare");
+  addShaderFlags(command).action(
+    async (second: string | undefined, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<BenchOptions>();
-      if (options.compare !== undefined || second !== undefined) compare(options.compare, second);
+      const { compare: first, tune: file } = options;
+      if (first !== undefined || second !== undefined) compare(first, second);
+      else if (file !== undefined) await tune(file, options);
       else await bench(options);
-    });
+    },
+  );
 }
 
 function sizes(text: string): number[] {
   if (!/^\d+([,x×]\d+)*$/.test(text))
     throw new InvalidArgumentError("Give sizes such as 512,512,512.");
   return text.split(/[,x×]/).map(Number);
-}
-
-/** Turns what a user's flag or file caused into an error of usage. */
-function asUsage<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw new UsageError((error as Error).message.replace("hyperloom: ", ""));
-  }
 }
 
 function compare(first: string | undefined, second: string | undefined): void {
@@ -59,20 +66,13 @@ function compare(first: string | undefined, second: string | undefined): void {
   process.stdout.write(`${compareReports(a as BenchReport, b as BenchReport)}\n`);
 }
 
-async function bench({ runtime, adapter, json, ...options }: BenchOptions): Promise<void> {
-  const { filter, kernel, shape, repeat } = options;
-  if ((kernel === undefined) !== (shape === undefined)) {
-    throw new UsageError(
-      "--kernel and --shape belong together, such as --kernel matmul --shape 512,512,512",
-    );
-  }
-  const spec: BenchSpec = {
-    repeat,
-    filter,
-    ...(kernel && shape && { kernel: { op: kernel, shape } }),
-  };
-  asUsage(() => selection(spec));
-  const output = new Output(json);
+/** Runs a job of the bench's while an interrupt ends it and its progress is said now and then. */
+async function run<K extends "bench" | "tune">(
+  name: K,
+  spec: JobSpec<K>,
+  { runtime, adapter }: BenchOptions,
+  output: Output,
+): Promise<JobResult<K>> {
   const abort = new AbortController();
   const interrupt = (): void => abort.abort();
   process.once("SIGINT", interrupt);
@@ -85,27 +85,82 @@ async function bench({ runtime, adapter, json, ...options }: BenchOptions): Prom
     said = performance.now();
   };
   try {
-    const result = await runJob("bench", spec, { runtime, adapter, onEvent, signal: abort.signal });
-    const report: BenchReport = {
-      event: "done",
-      command: commandLine(),
-      date: new Date().toISOString(),
-      machine: {
-        cpu: cpus()[0]?.model.trim() ?? "unknown CPU",
-        cores: availableParallelism(),
-        system: `${platform()} ${release()}`,
-      },
-      ...result,
-    };
+    return await runJob(name, spec, { runtime, adapter, onEvent, signal: abort.signal });
+  } finally {
+    process.off("SIGINT", interrupt);
+  }
+}
+
+/** @throws UsageError where flags do not go together. */
+function expectTogether(options: BenchOptions): void {
+  const { kernel, shape, ladder, wgsl, tune: table, filter } = options;
+  if ((kernel === undefined) !== (shape === undefined)) {
+    throw new UsageError(
+      "--kernel and --shape belong together, such as --kernel matmul --shape 512,512,512",
+    );
+  }
+  const what = { "--kernel": kernel, "--ladder": ladder, "--wgsl": wgsl, "--tune": table };
+  const given = Object.entries(what).flatMap(([flag, value]) => (value === undefined ? [] : flag));
+  if (given.length > 1) throw new UsageError(`${given.join(" and ")} do not go together`);
+  if (filter !== undefined && given.length > 0 && table === undefined)
+    throw new UsageError(`--filter and ${given[0]} do not go together`);
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  expectTogether(options);
+  const { filter, kernel, shape, ladder, repeat, json } = options;
+  const shader = await shaderSpec(options);
+  const spec: BenchSpec = {
+    repeat,
+    filter,
+    ...(shader && { shader }),
+    ...(ladder !== undefined && { ladder: ladder === true ? 512 : ladder }),
+    ...(kernel && shape && { kernel: { op: kernel, shape } }),
+  };
+  asUsage(() => selection(spec));
+  const output = new Output(json);
+  try {
+    const result = await run("bench", spec, options, output);
+    const report: BenchReport = { event: "done", ...about(), ...result };
     output.event(report);
     output.say(markdown(report));
     const wrong = result.kernels.filter((row) => row.wrong !== undefined);
     for (const row of wrong) output.warn(`bench: ${row.name} computes wrong values: ${row.wrong}`);
     if (wrong.length > 0) process.exitCode = 1;
   } finally {
-    process.off("SIGINT", interrupt);
     output.close();
   }
+}
+
+async function tune(file: string, options: BenchOptions): Promise<void> {
+  expectTogether(options);
+  const { filter, repeat, json } = options;
+  const spec: TuneSpec = { repeat, ...(filter !== undefined && { filter }) };
+  for (const adapter of ["software", "gpu"] as const) asUsage(() => tuningSelection(spec, adapter));
+  const output = new Output(json);
+  try {
+    const result = await run("tune", spec, options, output);
+    const { command } = about();
+    writeTable(file, result, command);
+    output.event({ event: "done", ...about(), ...result } as JobEvent);
+    sayTuned(output, result);
+    output.say(`${file}: ${result.rows.length} rows; take them with --variants ${file}`);
+  } finally {
+    output.close();
+  }
+}
+
+/** Where, when and how a report came about. */
+function about(): Pick<BenchReport, "command" | "date" | "machine"> {
+  return {
+    command: commandLine(),
+    date: new Date().toISOString(),
+    machine: {
+      cpu: cpus()[0]?.model.trim() ?? "unknown CPU",
+      cores: availableParallelism(),
+      system: `${platform()} ${release()}`,
+    },
+  };
 }
 
 /** The command as typed, without the file that it writes. */

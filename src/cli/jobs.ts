@@ -1,4 +1,5 @@
 import { benchJob } from "../../bench/job";
+import { tuneJob } from "../../bench/tune-job";
 import { goldenJob } from "./golden-job";
 import { inspectJob } from "./inspect-job";
 import type { JobContext } from "./job";
@@ -19,6 +20,7 @@ export const jobs = {
   probe: probeJob,
   golden: goldenJob,
   bench: benchJob,
+  tune: tuneJob,
 };
 
 export type JobName = keyof typeof jobs;

@@ -90,7 +90,7 @@ export class PreparedShader {
       const recorded = [this.#recorded];
       // The first run warms up, and tells whether there is need to repeat.
       const first = await watch.time(recorded);
-      const timed = await watch.prepare(this.kernel.name, { recorded }, first);
+      const timed = await watch.prepare(this.kernel.name, recorded, first);
       const times: number[] = [];
       while (times.length < samples) {
         signal?.throwIfAborted();

@@ -63,11 +63,7 @@ export class Stopwatch {
    * Dispatches as something to be timed: run so often in a row that the clock can time it.
    * @param first Milliseconds of a run before: a long one is not repeated.
    */
-  async prepare(
-    name: string,
-    { recorded }: { readonly recorded: readonly Recorded[] },
-    first: number,
-  ): Promise<Timed> {
+  async prepare(name: string, recorded: readonly Recorded[], first: number): Promise<Timed> {
     const wanted = SHORTEST_PASS_MS[this.clock];
     let repeats = 1;
     for (let total = first; total < 10 * wanted; ) {

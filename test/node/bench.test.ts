@@ -1,10 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import { type BenchResult, selection } from "../../bench/job";
-import { check, kernelCase } from "../../bench/kernels";
+import { kernelCase } from "../../bench/kernels";
 import { spread } from "../../bench/measure";
 import { type BenchReport, compareReports, markdown, parseReport } from "../../bench/report";
 import { roofOf } from "../../bench/roof";
+import { parseVariants, VARIANT_FORMAT } from "../../src/ops/variant-file";
 
 const bench = (...args: string[]) =>
   spawnSync(process.execPath, ["dist/cli.js", "bench", ...args], { encoding: "utf8" });
@@ -32,7 +36,102 @@ test("bench times a kernel, a roof and nothing else, as one line of JSON", () =>
   expect(stderr).toContain("| add n65536");
 });
 
+const folder = mkdtempSync(join(tmpdir(), "hyperloom-bench-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A file with some text. */
+function written(name: string, text: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+const scale = written(
+  "scale.wgsl",
+  `struct Params { n: u32, factor: f32 }
+  override SIZE: u32 = 32u;
+  @group(0) @binding(0) var<storage, read> x: array<f32>;
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+  @group(0) @binding(2) var<uniform> p: Params;
+  @compute @workgroup_size(SIZE) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x < p.n) { y[id.x] = p.factor * x[id.x]; }
+  }`,
+);
+const broken = written(
+  "broken.wgsl",
+  "@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n" +
+    "@compute @workgroup_size(1) fn main() {\n  y[0] = nowhere;\n}\n",
+);
+const variants = (name: string, row: object) =>
+  written(name, JSON.stringify({ format: VARIANT_FORMAT, rows: [row] }));
+const small = variants("small.json", { op: "matmul", kernel: "small" });
+const unknown = variants("unknown.json", { op: "matmul", kernel: "warp" });
+
+test("a shader of the user's own is timed at the sizes given", () => {
+  const sizes = ["--bind", "x=4096", "--bind", "y=4096", "--set", "n=1024", "--set", "factor=2"];
+  const more = ["--set", "SIZE=16", "--flops", "1024", "--repeat", "1", "--json", "-"];
+  const { stdout, stderr, status } = bench("--wgsl", scale, ...sizes, ...more);
+  expect(status, stderr).toBe(0);
+  const [row] = (JSON.parse(stdout) as BenchReport).kernels;
+  expect(row).toMatchObject({ name: scale, dispatches: 1, shaders: ["scale"], samples: 1 });
+  expect(row?.gbs).toBeCloseTo(8192 / 1e6 / (row?.median ?? 0), 6);
+  expect(row?.gflops).toBeCloseTo(1024 / 1e6 / (row?.median ?? 0), 6);
+  expect(row?.note).toContain("x 4 KiB, y 4 KiB, grid 64 × 1 × 1 of 16 invocations");
+});
+
+test("its errors come with file, line and column", () => {
+  const { stderr, stdout, status } = bench("--wgsl", broken);
+  expect(status).toBe(2);
+  expect(stdout).toBe("");
+  expect(stderr).toMatch(/broken\.wgsl:3:\d+: .*nowhere/);
+});
+
+test("a table of variants chooses kernels", () => {
+  const shaders = (...args: string[]) => {
+    const shape = ["--kernel", "matmul", "--shape", "64,64,64", "--repeat", "1", "--json", "-"];
+    const { stdout, stderr, status } = bench(...shape, ...args);
+    expect(status, stderr).toBe(0);
+    return (JSON.parse(stdout) as BenchReport).kernels[0]?.shaders;
+  };
+  expect(shaders()).not.toEqual(["matmul_small"]);
+  expect(shaders("--variants", small)).toEqual(["matmul_small"]);
+});
+
+test("a table that --tune writes is one that --variants takes", () => {
+  const file = join(folder, "tuned.json");
+  const { stderr, stdout, status } = bench("--tune", file, "--filter", "thin", "--repeat", "1");
+  expect(status, stderr).toBe(0);
+  expect(stdout).toContain("matmul thin:");
+  expect(stdout).not.toContain("WRONG");
+  const table = readFileSync(file, "utf8");
+  expect(JSON.parse(table).tried.length).toBeGreaterThan(3);
+  for (const row of parseVariants(table))
+    expect(row).toMatchObject({ op: "matmul", shape: "thin" });
+});
+
 test.each([
+  [["--wgsl", "missing.wgsl"], /missing.wgsl cannot be read/],
+  [["--wgsl", scale, "--set", "n=4"], /uniform factor not given; add --set factor=VALUE/],
+  [["--wgsl", scale, "--set", "n=4,5", "--set", "factor=2"], /n takes 1 numbers, 2 given/],
+  [["--wgsl", scale, "--set", "m=4"], /no override or uniform field m; it has SIZE, n, factor/],
+  [
+    ["--wgsl", scale, "--set", "n=4", "--set", "factor=1", "--bind", "z=4"],
+    /no storage binding z; it has x, y/,
+  ],
+  [
+    ["--wgsl", scale, "--set", "n=4", "--set", "factor=1", "--bind", "x=6"],
+    /binding x has 6 bytes; give a multiple of 4/,
+  ],
+  [
+    ["--wgsl", scale, "--set", "n=4", "--set", "factor=1", "--grid", "70000"],
+    /--grid has 70000 workgroups along an axis, at most 65535/,
+  ],
+  [["--wgsl", scale, "--grid", "1,0"], /whole numbers from 1/],
+  [["--bind", "x=4"], /--bind belongs to --wgsl/],
+  [["--wgsl", scale, "--ladder"], /--ladder and --wgsl do not go together/],
+  [["--tune", "t.json", "--filter", "nothing"], /matches nothing to tune; there are matmul huge/],
+  [["--kernel", "add", "--shape", "4", "--variants", "missing.json"], /missing.json/],
+  [["--kernel", "add", "--shape", "4", "--variants", unknown], /row 1: matmul: kernel warp/],
   [["--filter", "nothing-like-it"], /matches no kernel and no step/],
   [["--filter", "("], /regular expression/],
   [["--kernel", "matmul"], /--kernel and --shape belong together/],
@@ -56,6 +155,24 @@ test("the filter picks kernels and steps by name", () => {
   expect(steps.map(({ name }) => name)).toContain("hyper-cnn training step B32");
 });
 
+test("steps too slow for software adapters run only where the filter names them", () => {
+  const steps = (filter: string) => selection({ filter, repeat: 1 }).steps.map(({ name }) => name);
+  expect(steps("").filter((name) => name.includes("wrn-40-2"))).toEqual([]);
+  expect(steps("training step")).not.toContain("wrn-40-1 training step B128");
+  expect(steps("^wrn-40-1")).toEqual(["wrn-40-1 training step B128", "wrn-40-1 inference B128"]);
+  expect(steps("hyper-wrn-40-2 training")).toEqual(["hyper-wrn-40-2 training step B128"]);
+});
+
+test("the ladder goes from the naive kernel to the library's, each against the first", () => {
+  const { kernels, steps } = selection({ ladder: 64, repeat: 1 });
+  expect(steps).toEqual([]);
+  const [first, ...rest] = kernels;
+  expect(first?.name).toBe("matmul-naive M64 N64 K64");
+  expect(rest.at(-1)?.name).toBe("matmul M64 N64 K64");
+  expect(rest.map(({ against }) => against)).toEqual(rest.map(() => first?.name));
+  for (const { make } of kernels) expect(make().note).toMatch(/\w/);
+});
+
 test("the median of an even number lies between the middle two", () => {
   expect(spread([4, 1, 3, 2])).toEqual({ median: 2.5, min: 1, max: 4, samples: 4 });
   expect(spread([7])).toEqual({ median: 7, min: 7, max: 7, samples: 1 });
@@ -75,20 +192,15 @@ test("the roof is the best of its forms", () => {
 describe("the check before timing", () => {
   test("passes the right values and names a wrong one", () => {
     const made = kernelCase("matmul", [5, 3, 4]).make();
-    const [a, b] = [made.inputs.a, made.inputs.b];
+    const [a, b] = [made.inputs().a, made.inputs().b];
     const product = Float32Array.from({ length: 15 }, (_, i) => {
       const [m, n] = [Math.floor(i / 3), i % 3];
       return [0, 1, 2, 3].reduce((s, k) => s + (a?.[4 * m + k] ?? 0) * (b?.[3 * k + n] ?? 0), 0);
     });
-    expect(check(made, product)).toBeNull();
+    expect(made.wrong([product])).toBeNull();
     product.fill(Number.NaN, 7, 8);
-    expect(check(made, product)).toMatch(/^element 7 is NaN, expected /);
-    expect(
-      check(
-        made,
-        product.map((x) => x * 1.001),
-      ),
-    ).not.toBeNull();
+    expect(made.wrong([product])).toMatch(/^element 7 is NaN, expected /);
+    expect(made.wrong([product.map((x) => x * 1.001)])).not.toBeNull();
   });
 });
 

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { expect, test } from "vitest";
-import { reflect, shaderFiles } from "../../shaders/plugin.mjs";
+import { shaderFiles } from "../../shaders/plugin.mjs";
+import { reflect } from "../../shaders/reflect.mjs";
 import { dispatch } from "../../src/gpu/dispatch";
 import { kernelSource } from "../../src/gpu/wgsl-text";
 

@@ -1,0 +1,43 @@
+import type { Recorded } from "../src/gpu/record";
+import type { HostArray } from "../src/ops/sources";
+import type { KernelCase, Work } from "./kernel-case";
+import type { Stopwatch, Timed } from "./measure";
+import { type Replay, replay } from "./replay";
+
+/** A kernel that is ready to be timed, or has been found wrong. */
+export interface PreparedKernel {
+  readonly name: string;
+  /** The dispatches that are timed. */
+  readonly recorded: readonly Recorded[];
+  readonly case: Work;
+  readonly timed: Timed | { readonly wrong: string };
+}
+
+/**
+ * Runs a case once, compares its outputs with f64, and makes it ready to be timed.
+ * @param replayed The case on the device; default: as the device's tables choose its kernels.
+ */
+export async function prepareKernel(
+  watch: Stopwatch,
+  name: string,
+  made: KernelCase,
+  replayed?: Replay,
+): Promise<PreparedKernel> {
+  const whole = replayed ?? (await replay(watch.device, made.outputs, made.inputs()));
+  await watch.time(whole.recorded);
+  const got: HostArray[] = [];
+  for (const y of made.outputs) got.push(await whole.read(y));
+  const wrong = made.wrong(got);
+  const recorded = timedPart(made, whole.recorded);
+  if (wrong !== null) return { name, recorded, case: made, timed: { wrong } };
+  const timed = await watch.prepare(name, recorded, await watch.time(recorded));
+  return { name, recorded, case: made, timed };
+}
+
+/** The dispatches that are the kernel's own. */
+function timedPart({ timed }: KernelCase, recorded: readonly Recorded[]): readonly Recorded[] {
+  // A label ends with what was fused into the op.
+  return timed
+    ? recorded.filter(({ label }) => timed.includes(label.split("+")[0] ?? ""))
+    : recorded;
+}

@@ -1,0 +1,93 @@
+import { readFileSync } from "node:fs";
+import { type Command, InvalidArgumentError } from "commander";
+import type { ShaderSpec } from "../../bench/user-shader";
+import { UsageError } from "./errors";
+import { positiveNumber } from "./options";
+
+/** Flags of `bench --wgsl`. */
+export interface ShaderFlags {
+  readonly wgsl?: string;
+  readonly bind?: Readonly<Record<string, number>>;
+  readonly set?: Readonly<Record<string, readonly number[]>>;
+  readonly grid?: readonly number[];
+  readonly flops?: number;
+}
+
+/** Adds the flags of `bench --wgsl`. */
+export function addShaderFlags(command: Command): Command {
+  return command
+    .option("--wgsl <file>", "a shader of your own: entry point main, bindings in group 0")
+    .option("--bind <name=bytes>", "of --wgsl: size of a storage binding (default: 4 MiB)", bind)
+    .option(
+      "--set <name=value>",
+      "of --wgsl: an override, or a field of the uniform struct (a vec4: a,b,c,d)",
+      set,
+    )
+    .option(
+      "--grid <x,y,z>",
+      "of --wgsl: workgroups (default: an invocation for every 4 bytes of the largest binding)",
+      grid,
+    )
+    .option("--flops <n>", "of --wgsl: floating-point operations of one run", positiveNumber);
+}
+
+const assignment = (text: string, form: string): [string, string] => {
+  const found = /^(\w+)=(\S+)$/.exec(text);
+  if (!found) throw new InvalidArgumentError(`Give ${form}.`);
+  return [found[1] as string, found[2] as string];
+};
+
+function bind(text: string, before: Readonly<Record<string, number>> = {}) {
+  const [name, size] = assignment(text, "a name and bytes, such as x=1048576");
+  if (!/^\d+$/.test(size)) throw new InvalidArgumentError("Give bytes, such as x=1048576.");
+  return { ...before, [name]: Number(size) };
+}
+
+function set(text: string, before: Readonly<Record<string, readonly number[]>> = {}) {
+  const [name, values] = assignment(text, "a name and a value, such as n=1024");
+  const numbers = values.split(",").map(Number);
+  if (!numbers.every(Number.isFinite)) throw new InvalidArgumentError("Give numbers.");
+  return { ...before, [name]: numbers };
+}
+
+function grid(text: string): number[] {
+  const sizes = text.split(",").map(Number);
+  if (sizes.length > 3 || !sizes.every((n) => Number.isSafeInteger(n) && n > 0))
+    throw new InvalidArgumentError("Give up to three whole numbers from 1, such as 1024,1,1.");
+  return [...sizes, 1, 1].slice(0, 3);
+}
+
+/**
+ * The shader that the flags name, reflected; undefined where they name none.
+ * @throws UsageError where there is no such file, or a flag has no shader to belong to.
+ */
+export async function shaderSpec(flags: ShaderFlags): Promise<ShaderSpec | undefined> {
+  const { wgsl: file, bind: bytes = {}, set: values = {}, grid: sizes, flops = 0 } = flags;
+  if (file === undefined) {
+    const alone = (["bind", "set", "grid", "flops"] as const).find((name) => flags[name]);
+    if (alone) throw new UsageError(`--${alone} belongs to --wgsl FILE`);
+    return undefined;
+  }
+  let code: string;
+  try {
+    code = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`--wgsl ${file} cannot be read (${(error as Error).message})`);
+  }
+  const { reflect } = await import("../../shaders/reflect.mjs");
+  let kernel: ShaderSpec["kernel"];
+  try {
+    kernel = reflect(file, code);
+  } catch (error) {
+    kernel = { unreadable: (error as Error).message.replace("hyperloom: ", "") };
+  }
+  return {
+    file,
+    code,
+    kernel,
+    bytes,
+    values,
+    flops,
+    ...(sizes && { grid: sizes as unknown as NonNullable<ShaderSpec["grid"]> }),
+  };
+}
