@@ -89,6 +89,34 @@ test("a variant that computes something else, does not compile or exceeds a limi
   if (row) expect(row).toMatchObject({ shape: "vectors", ...right });
 });
 
+test("where the library's own choice computes something else, the right one is taken", async () => {
+  const device = await testDevice();
+  const honest = prepareOn(device);
+  const prepare: Prepare = async (made, variant) => {
+    const replayed = await honest(made, variant);
+    if (variant) return replayed;
+    const read: typeof replayed.read = async (y) => (await replayed.read(y)).fill(0);
+    return { ...replayed, read };
+  };
+  const tuning: TuningClass = {
+    op: "matmul",
+    shape: "vectors",
+    cases: [kernelCase("matmul", [m, n, k])],
+    candidates: [right],
+  };
+  const { row, tried } = await tuneClass(
+    new Stopwatch(device),
+    tuning,
+    1,
+    () => undefined,
+    prepare,
+  );
+  expect(tried.find(({ variant }) => variant === null)?.wrong).toMatch(
+    /^element \d+ is 0, expected/,
+  );
+  expect(row).toMatchObject({ shape: "vectors", ...right, measured: "the table's own is wrong" });
+});
+
 describe.each(["software", "gpu"] as const)("what is tuned on a %s adapter", (adapter) => {
   const classes = tuningClasses(adapter);
 
