@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build, esmExternalRequirePlugin } from "vite";
 import { declareAll, wgsl } from "../shaders/plugin.mjs";
-import { pureConstants } from "./pure.mjs";
+import { markForBundlers } from "./bundlers.mjs";
 import { weighPages } from "./sizes.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -26,8 +26,8 @@ async function library() {
     plugins: [
       wgsl(),
       {
-        name: "hyperloom:pure",
-        renderChunk: (code, { fileName }) => pureConstants(fileName, code),
+        name: "hyperloom:marks",
+        renderChunk: (code, { fileName }) => markForBundlers(fileName, code),
       },
     ],
     build: {

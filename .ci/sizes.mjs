@@ -14,6 +14,12 @@ const WEIGHED = [
   {
     name: "HyperLSTM inference page",
     entry: join(root, "test/package/sites/inference.js"),
+    inference: true,
+    bound: 40 * 1024,
+  },
+  {
+    name: "the same, with gradients",
+    entry: join(root, "test/package/sites/inference.js"),
     bound: 46 * 1024,
   },
   { name: "all of hyperloom/gpu", all: "hyperloom/gpu", bound: 11 * 1024 },
@@ -21,14 +27,18 @@ const WEIGHED = [
   { name: "all of hyperloom", all: "hyperloom", bound: 115 * 1024 },
 ];
 
-/** The scripts of a page that Vite builds from an entry. @param {string} entry @param {string} code */
-async function bundle(entry, code) {
+/**
+ * The scripts of a page that Vite builds from an entry.
+ * @param {string} entry @param {string} code @param {boolean} inference
+ */
+async function bundle(entry, code, inference) {
   const virtual = "\0weighed";
   const built = await build({
     root,
     configFile: false,
     logLevel: "warn",
     publicDir: false,
+    define: inference ? { __HYPERLOOM_INFERENCE__: "true" } : {},
     resolve: {
       alias: [
         { find: /^hyperloom\/(.*)$/, replacement: `${join(root, "dist")}/$1.js` },
@@ -57,8 +67,8 @@ async function bundle(entry, code) {
 /** Prints each weight beside its bound. @throws Error naming those that are beyond. */
 export async function weighPages() {
   const beyond = [];
-  for (const { name, entry, all, bound } of WEIGHED) {
-    const scripts = await bundle(entry ?? "weighed", `export * from "${all}";`);
+  for (const { name, entry, all, inference = false, bound } of WEIGHED) {
+    const scripts = await bundle(entry ?? "weighed", `export * from "${all}";`, inference);
     const bytes = scripts.reduce((total, text) => total + gzipSync(text).length, 0);
     const [is, most] = [bytes, bound].map((n) => `${(n / 1024).toFixed(1)} KB`);
     console.log(`${name.padEnd(26)} ${is?.padStart(9)} gz of ${most}`);

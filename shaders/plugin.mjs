@@ -53,14 +53,26 @@ export function declareAll() {
   return files.length;
 }
 
-/** Shader text without line comments, indentation and empty lines. @param {string} code */
+/**
+ * Shader text without line comments, indentation, empty lines and spaces around punctuation. Lines
+ * stay lines, for compilers' messages; `var<storage, read> x:` and the epilogue's hook stay as they
+ * are, since plans look for them; and so do +, - and > =, which would become other operators.
+ * @param {string} code
+ */
 function strip(code) {
   if (code.includes("/*")) return code;
+  const dense = (/** @type {string} */ line) =>
+    /^(?:@group|fn epilogue\()|> =/.test(line)
+      ? line
+      : line.replace(/ ?([=*/%<>|,;:{}()?^]) ?/g, "$1");
   return code
     .replace(/\/\/.*$/gm, "")
     .replace(/^[ \t]+|[ \t]+$/gm, "")
     .replace(/\n{2,}/g, "\n")
-    .trim();
+    .trim()
+    .split("\n")
+    .map(dense)
+    .join("\n");
 }
 
 /** The Vite plugin. Production builds carry the stripped text. @returns {import("vite").Plugin} */

@@ -59,6 +59,13 @@ export function pullBack(
   for (const node of nodes) {
     const dy = node.outputs.map((y) => arrived.get(y) ?? null);
     if (dy.every((d) => d === null)) continue;
+    // A bundle may have been built without gradients: see the README on __HYPERLOOM_INFERENCE__.
+    if (!(node.op as Partial<typeof node.op>).gradient) {
+      throw new GradientError(
+        `hyperloom: the gradient of ${node.op.name} was left out of this bundle; build it without ` +
+          "the definition of __HYPERLOOM_INFERENCE__",
+      );
+    }
     const dx = node.op.gradient(kept(node), dy);
     for (const [i, x] of node.inputs.entries()) {
       const d = dx[i];

@@ -7,6 +7,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -35,6 +36,8 @@ const MOST_BYTES = 3e6;
 interface Said {
   readonly losses?: readonly number[];
   readonly symbols?: readonly number[];
+  readonly shaders?: number;
+  readonly refused?: readonly string[];
   readonly one?: boolean;
   readonly error?: string;
 }
@@ -94,6 +97,13 @@ async function open(path: string, outDir = "."): Promise<Said> {
   }
 }
 
+/** Every shader that is shipped passed the runtime's compiler. */
+function expectShaders({ shaders, refused }: Said): void {
+  const all = readdirSync(join(root, "shaders")).filter((name) => name.endsWith(".wgsl"));
+  expect(shaders).toBe(all.length);
+  expect(refused).toEqual([]);
+}
+
 /** The 40 losses fell to a third, as in Node up to what adapters round differently. */
 function expectTrained({ losses = [], error }: Said): void {
   expect(error).toBeUndefined();
@@ -143,6 +153,7 @@ describe("the packed package", () => {
 
   test("trains and writes in Node", () => {
     expectTrained(inNode);
+    expectShaders(inNode);
     expect(inNode.symbols).toHaveLength(11);
     expect(inNode.one).toBe(true);
   });
@@ -155,8 +166,10 @@ describe("the packed package", () => {
       DENO_NO_UPDATE_CHECK: "1",
       NO_COLOR: "1",
     };
-    const said = run(deno, ["run", "-A", "--no-lock", "script.js", "deno.safetensors"], env);
-    expectTrained(JSON.parse(said) as Said);
+    const args = ["run", "-A", "--no-lock", "script.js", "deno.safetensors"];
+    const said = JSON.parse(run(deno, args, env)) as Said;
+    expectTrained(said);
+    expectShaders(said);
   });
 
   test("trains in a page without a bundler", async () => {
@@ -169,7 +182,9 @@ describe("the packed package", () => {
 
   test("writes in a page that Vite built, as it does in Node", async () => {
     const outDir = join(folder, "built");
-    await build({ root: folder, configFile: false, logLevel: "error", build: { outDir } });
+    // As it is weighed: gradients are left out.
+    const define = { __HYPERLOOM_INFERENCE__: "true" };
+    await build({ root: folder, configFile: false, logLevel: "error", define, build: { outDir } });
     cpSync(join(folder, "checkpoint.safetensors"), join(outDir, "checkpoint.safetensors"));
     const { error, symbols } = await open("index.html", "built");
     expect(error).toBeUndefined();

@@ -1,6 +1,7 @@
 /**
  * For Node and Deno: trains, then leaves the checkpoint of a HyperLSTM in the file that is named
- * first and prints what both came to, and what hyperloom/data and hyperloom/gpu say, as JSON.
+ * first and prints what both came to, which of the package's shaders are refused, and whether
+ * hyperloom/data and hyperloom/gpu are the same library, as JSON.
  */
 import { writeFileSync } from "node:fs";
 import * as hyperloom from "hyperloom";
@@ -30,8 +31,19 @@ for (let t = 0; t < prompt.length + length - 1; t++) {
   });
   symbols.push(...(symbol ?? []));
 }
+
+// The shaders as they are shipped, without comments and spaces.
+const shaders = Object.values(await import("./node_modules/hyperloom/dist/shared/shaders.js"));
+const refused = [];
+for (const { name, code } of shaders) {
+  device.gpu.pushErrorScope("validation");
+  device.gpu.createShaderModule({ code });
+  const error = await device.gpu.popErrorScope();
+  if (error) refused.push(`${name}: ${error.message}`);
+}
+
 step.dispose();
 variables.dispose();
 device.dispose();
 const one = LimitError === hyperloom.LimitError && byteVocabulary().size === 256;
-console.log(JSON.stringify({ losses, symbols, one }));
+console.log(JSON.stringify({ losses, symbols, shaders: shaders.length, refused, one }));
