@@ -45,6 +45,8 @@ async function library() {
         fileName: (_, name) => `${name}.js`,
       },
       rolldownOptions: {
+        // Marking takes most of this build, which is short.
+        checks: { pluginTimings: false },
         output: {
           chunkFileNames: "shared/[name].js",
           // Texts that are alike, side by side: a page that takes them in so compresses better.

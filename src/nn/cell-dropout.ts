@@ -7,6 +7,9 @@ import { reshape } from "../ops/views";
 import { type Cell, SITE } from "./cell";
 import type { Context } from "./module";
 
+/** Defined as true by bundlers of pages that only infer; see .ci/bundlers.mjs. */
+declare const __HYPERLOOM_INFERENCE__: boolean | undefined;
+
 /**
  * The mask of a dropout in this run: entries 0 or 1/keep; null in evaluation and for keep = 1.
  * @param site number of the dropout, added to `context.site`
@@ -14,6 +17,11 @@ import type { Context } from "./module";
  */
 export function maskFor(context: Context, shape: Shape, keep: number, site: number): Tensor | null {
   if (!context.train || keep === 1) return null;
+  if (typeof __HYPERLOOM_INFERENCE__ !== "undefined" && __HYPERLOOM_INFERENCE__) {
+    throw new Error(
+      "hyperloom: dropout was left out of this bundle; build it without __HYPERLOOM_INFERENCE__",
+    );
+  }
   const at = (context.site ?? 0) + site;
   if (context.mask) {
     const mask = context.mask(shape, keep, at);
