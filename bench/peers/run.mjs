@@ -8,7 +8,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, homedir, platform, release } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import puppeteer from "puppeteer-core";
 import { createServer } from "vite";
 import { wgsl } from "../../shaders/plugin.mjs";
@@ -16,7 +16,7 @@ import { wgsl } from "../../shaders/plugin.mjs";
 /** @typedef {import("./page").PeerAnswer} PeerAnswer */
 /** @typedef {import("./page").PeerJob} PeerJob */
 /** @typedef {import("../../src/cli/browser").AdapterChoice} AdapterChoice */
-/** @typedef {{ filter: string, repeat: number, adapter: AdapterChoice, json?: string }} Options */
+/** @typedef {{ filter?: RegExp, repeat: number, adapter: AdapterChoice, json?: string }} Options */
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const root = join(folder, "../..");
@@ -47,6 +47,15 @@ function install() {
 function positiveInteger(text) {
   if (/^[1-9]\d*$/.test(text)) return Number(text);
   throw new InvalidArgumentError("Give a whole number of at least 1.");
+}
+
+/** @param {string} text */
+function pattern(text) {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new InvalidArgumentError(/** @type {Error} */ (error).message);
+  }
 }
 
 /** A server of the page and of the modules that this script itself loads. */
@@ -107,7 +116,7 @@ function commandLine() {
 }
 
 /** @param {Options} options */
-async function main({ filter, repeat, adapter, json }) {
+async function main({ filter = /(?:)/, repeat, adapter, json }) {
   const wanted = install();
   const server = await serve();
   try {
@@ -120,11 +129,12 @@ async function main({ filter, repeat, adapter, json }) {
     const { chromeFlags, ensureBrowser } = /** @type {typeof import("../../src/cli/browser")} */ (
       await server.ssrLoadModule(join(root, "src/cli/browser.ts"))
     );
-    const pattern = new RegExp(filter);
-    const chosen = cases.filter(({ name }) => pattern.test(name));
+    const chosen = cases.filter(({ name }) => filter.test(name));
     if (chosen.length === 0) {
       const names = cases.map(({ name }) => name).join("; ");
-      throw new RangeError(`hyperloom: --filter ${filter} matches no case; there are ${names}`);
+      throw new RangeError(
+        `hyperloom: --filter ${filter.source} matches no case; there are ${names}`,
+      );
     }
     await server.listen();
     const url = server.resolvedUrls?.local[0] ?? "";
@@ -170,7 +180,7 @@ async function main({ filter, repeat, adapter, json }) {
 
 const program = new Command("bench:peers")
   .description("hyperloom, jax-js and TensorFlow.js on WebGPU in one headless Chrome, in turn")
-  .option("--filter <regexp>", "only cases whose name matches", "")
+  .option("--filter <regexp>", "only cases whose name matches", pattern)
   .option("--repeat <n>", "samples of each library at each case", positiveInteger, 5)
   .addOption(
     new Option("--adapter <class>", "auto takes a real GPU where there is one")
@@ -178,8 +188,12 @@ const program = new Command("bench:peers")
       .default("auto"),
   )
   .option("--json <file>", "add the report there, one line of JSON")
+  .exitOverride()
   .action(main);
 await program.parseAsync().catch((/** @type {Error} */ error) => {
-  console.error(error.message);
-  process.exitCode = error instanceof RangeError ? 2 : 1;
+  // Commander has said already what it finds wrong; help is no fault.
+  const flags = error instanceof CommanderError;
+  if (!flags) console.error(error.message);
+  if (flags && error.exitCode === 0) return;
+  process.exitCode = flags || error instanceof RangeError ? 2 : 1;
 });
