@@ -7,7 +7,7 @@ import { defaultCases, kernelCase, ladderCases } from "./kernels";
 import { interleave, type Spread, Stopwatch, type Timed } from "./measure";
 import { type Replay, replay } from "./replay";
 import { type Roof, roofCases, roofOf, type RoofUnit, roofValue, submitCase } from "./roof";
-import { checkShader, prepareShader, type ShaderSpec } from "./user-shader";
+import { checkShader, prepareUserShader, type ShaderSpec } from "./user-shader";
 import { type KernelShare, prepareStep, type StepCase, stepCases, type TimedStep } from "./steps";
 
 /** What to measure. */
@@ -161,7 +161,7 @@ async function measure(
     kernels.push(await prepareKernel(watch, named.name, named.make()));
   }
   if (shader) {
-    const { recorded, ...rest } = await prepareShader(device, shader);
+    const { recorded, ...rest } = await prepareUserShader(device, shader);
     const timed = await watch.prepare(shader.file, recorded, await watch.time(recorded));
     kernels.push({
       name: shader.file,

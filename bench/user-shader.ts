@@ -1,18 +1,17 @@
-import { BufferUsage, packUniforms, padded, storageBuffer } from "../src/gpu/buffers";
+import { type BufferRange, padded, storageBuffer } from "../src/gpu/buffers";
 import type { Device } from "../src/gpu/device";
 import { type Grid, linearGrid, MAX_WORKGROUPS_PER_DIMENSION } from "../src/gpu/dispatch";
-import { GpuError } from "../src/gpu/errors";
+import { GpuError, LimitError } from "../src/gpu/errors";
 import type { KernelSource } from "../src/gpu/kernel-source";
 import type { Recorded } from "../src/gpu/record";
+import { prepareShader } from "../src/gpu/shader";
 import { drawn } from "./kernel-case";
 
 /** A shader of the user's own, and how it shall be run. */
 export interface ShaderSpec {
   /** As the user called it. */
   readonly file: string;
-  readonly code: string;
-  /** As reflected, or why it cannot be. */
-  readonly kernel: KernelSource | { readonly unreadable: string };
+  readonly kernel: KernelSource;
   /** Bytes of storage bindings by name; default 4 MiB each. */
   readonly bytes: Readonly<Record<string, number>>;
   /** Values of overrides and of uniform fields by name; a vec4 has four. */
@@ -43,7 +42,7 @@ export interface ShaderRun {
 const DEFAULT_BYTES = 4 * 2 ** 20;
 
 /** The values of overrides and of uniform fields, told apart. @throws ShaderError naming what is wrong. */
-function valuesOf({ file, values }: ShaderSpec, kernel: KernelSource) {
+function valuesOf({ file, values, kernel }: ShaderSpec) {
   const fields = kernel.uniforms?.fields ?? {};
   const known = [...Object.keys(kernel.overrides), ...Object.keys(fields)];
   const overrides: Record<string, number> = {};
@@ -79,9 +78,7 @@ function valuesOf({ file, values }: ShaderSpec, kernel: KernelSource) {
  */
 export function checkShader(spec: ShaderSpec): void {
   const { file, kernel, bytes, grid } = spec;
-  // The compiler's own message, with line and column, is better: it comes with the device.
-  if ("unreadable" in kernel) return;
-  valuesOf(spec, kernel);
+  valuesOf(spec);
   const names = kernel.bindings.map(({ name }) => name);
   for (const [name, size] of Object.entries(bytes)) {
     if (!names.includes(name)) {
@@ -100,24 +97,6 @@ export function checkShader(spec: ShaderSpec): void {
   }
 }
 
-/** @throws ShaderError with every line and message of the compiler. */
-async function compile(device: Device, { file, code }: ShaderSpec): Promise<void> {
-  // Errors are in the compiler's own words below; the scope keeps them from the device.
-  device.gpu.pushErrorScope("validation");
-  const module = device.gpu.createShaderModule({ label: file, code });
-  const [info, error] = await Promise.all([
-    module.getCompilationInfo(),
-    device.gpu.popErrorScope(),
-  ]);
-  device.check(file);
-  const errors = info.messages.filter(({ type }) => type === "error");
-  const lines = errors.map(
-    ({ lineNum, linePos, message }) => `${file}:${lineNum}:${linePos}: ${message}`,
-  );
-  if (lines.length > 0) throw new ShaderError(lines.join("; "));
-  if (error) throw new ShaderError(`${file}: ${error.message}`);
-}
-
 /** Bytes as they are, or with the unit that divides them. */
 function inWords(bytes: number): string {
   const unit = [2 ** 20, 2 ** 10].find((u) => bytes % u === 0);
@@ -127,58 +106,46 @@ function inWords(bytes: number): string {
 /**
  * Compiles a user's shader and makes its buffers: those that are only read and hold f32 are full of
  * numbers in [-1, 1), all else is zero.
- * @throws ShaderError with line and message where it does not compile, for what `checkShader` looks
- * at, for a binding larger than the device allows; LimitError, DeviceLostError.
+ * @throws ShaderError with line and message where it does not compile; for what `checkShader` looks
+ *   at; LimitError for bindings larger than the device allows; DeviceLostError.
  */
-export async function prepareShader(device: Device, spec: ShaderSpec): Promise<ShaderRun> {
-  const { file, kernel } = spec;
-  await compile(device, spec);
-  if ("unreadable" in kernel) throw new ShaderError(kernel.unreadable);
-  checkShader(spec);
-  const { overrides, uniforms } = valuesOf(spec, kernel);
-  const most = device.gpu.limits.maxStorageBufferBindingSize;
-  const sizes = kernel.bindings.map((b) => ({ ...b, bytes: spec.bytes[b.name] ?? DEFAULT_BYTES }));
-  const large = sizes.find(({ bytes }) => bytes > most);
-  if (large) {
-    const { name, bytes } = large;
-    throw new ShaderError(
-      `${file}: binding ${name} has ${bytes} bytes, at most ${most} can be bound; make it smaller`,
-    );
-  }
-  const compiled = await device.pipelines.get(kernel, overrides).catch((error: Error) => {
-    throw error instanceof GpuError
-      ? new ShaderError(`${file}: ${error.message.replace("hyperloom: ", "")}`)
-      : error;
-  });
-  const entries: GPUBindGroupEntry[] = sizes.map(({ name, binding, access, type, bytes }) => {
-    const buffer = storageBuffer(device, name, bytes);
-    if (access === "read" && /\bf32\b/.test(type)) {
-      device.gpu.queue.writeBuffer(buffer, 0, drawn(name, [bytes / 4]));
+export async function prepareUserShader(device: Device, spec: ShaderSpec): Promise<ShaderRun> {
+  const { file, kernel, bytes } = spec;
+  const { overrides, uniforms } = valuesOf(spec);
+  const sizes = kernel.bindings.map((b) => ({ ...b, bytes: bytes[b.name] ?? DEFAULT_BYTES }));
+  const bind: Record<string, BufferRange> = {};
+  for (const { name, access, type, bytes: size } of sizes) {
+    const most = device.gpu.limits.maxStorageBufferBindingSize;
+    if (size > most) {
+      throw new LimitError(
+        "maxStorageBufferBindingSize",
+        size,
+        most,
+        `give --bind ${name} fewer bytes`,
+      );
     }
-    return { binding, resource: { buffer, offset: 0, size: padded(bytes) } };
-  });
-  if (kernel.uniforms) {
-    const packed = packUniforms(kernel, uniforms);
-    const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
-    const buffer = device.createBuffer({ label: file, size: packed.byteLength, usage });
-    device.gpu.queue.writeBuffer(buffer, 0, packed);
-    entries.push({ binding: kernel.uniforms.binding, resource: { buffer } });
+    const buffer = storageBuffer(device, name, size);
+    if (access === "read" && /\bf32\b/.test(type)) {
+      device.gpu.queue.writeBuffer(buffer, 0, drawn(name, [size / 4]));
+    }
+    bind[name] = { buffer, offset: 0, size: padded(size) };
   }
   const threads = kernel.workgroupSize
     .map((size) =>
       typeof size === "number" ? size : (overrides[size] ?? kernel.overrides[size] ?? 1),
     )
     .reduce((a, b) => a * b);
-  const elements = Math.max(1, ...sizes.map(({ bytes }) => bytes / 4));
+  const elements = Math.max(1, ...sizes.map((b) => b.bytes / 4));
   const grid = spec.grid ?? linearGrid(elements / threads);
-  const label = kernel.name;
-  const { pipeline, layout } = compiled;
-  const bindGroup = device.gpu.createBindGroup({ label, layout, entries });
-  const recorded = { label, kernel: label, pipeline, bindGroup, grid, flops: spec.flops };
-  const said = sizes.map(({ name, bytes }) => `${name} ${inWords(bytes)}`);
+  const call = { bind, uniforms, overrides, grid };
+  const { recorded } = await prepareShader(device, kernel, call).catch((error: Error) => {
+    const message = error.message.replace("hyperloom: ", "").replace(/\n\s*/g, ": ");
+    throw error instanceof GpuError ? new ShaderError(`${file}: ${message}`) : error;
+  });
+  const said = sizes.map((b) => `${b.name} ${inWords(b.bytes)}`);
   return {
     recorded: [recorded],
-    bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: sizes.reduce((sum, b) => sum + b.bytes, 0),
     note: `${[...said, `grid ${grid.join(" × ")} of ${threads} invocations`].join(", ")}; GB/s count each binding once; its values are not checked`,
   };
 }

@@ -5,7 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, homedir, platform, release } from "node:os";
+import { platform } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
@@ -105,16 +105,6 @@ async function runCase({ executablePath, args, url }, job) {
   }
 }
 
-/** The command as typed, without the file that it writes. */
-function commandLine() {
-  const words = process.argv.slice(2);
-  const at = words.indexOf("--json");
-  if (at >= 0) words.splice(at, 2);
-  const quoted = words.map((word) => (/^[\w=.,:/~-]+$/.test(word) ? word : `'${word}'`));
-  const line = ["npm run bench:peers", ...(words.length > 0 ? ["--", ...quoted] : [])].join(" ");
-  return line.replaceAll(homedir(), "~");
-}
-
 /** @param {Options} options */
 async function main({ filter = /(?:)/, repeat, adapter, json }) {
   const wanted = install();
@@ -128,6 +118,9 @@ async function main({ filter = /(?:)/, repeat, adapter, json }) {
     );
     const { chromeFlags, ensureBrowser } = /** @type {typeof import("../../src/cli/browser")} */ (
       await server.ssrLoadModule(join(root, "src/cli/browser.ts"))
+    );
+    const { reportOrigin } = /** @type {typeof import("../../src/cli/report-origin")} */ (
+      await server.ssrLoadModule(join(root, "src/cli/report-origin.ts"))
     );
     const chosen = cases.filter(({ name }) => filter.test(name));
     if (chosen.length === 0) {
@@ -149,13 +142,7 @@ async function main({ filter = /(?:)/, repeat, adapter, json }) {
     /** @type {import("./report").PeersReport} */
     const report = {
       event: "done",
-      command: commandLine(),
-      date: new Date().toISOString(),
-      machine: {
-        cpu: cpus()[0]?.model.trim() ?? "unknown CPU",
-        cores: availableParallelism(),
-        system: `${platform()} ${release()}`,
-      },
+      ...reportOrigin("npm run bench:peers --"),
       adapter: last.adapter,
       versions: {
         hyperloom: packageFile(root).version,

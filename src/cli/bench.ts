@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { availableParallelism, cpus, homedir, platform, release } from "node:os";
 import { type Command, InvalidArgumentError } from "commander";
 import { type BenchProgress, type BenchSpec, selection } from "../../bench/job";
 import { type BenchReport, compareReports, markdown, parseReport } from "../../bench/report";
@@ -9,6 +8,7 @@ import type { JobEvent, WarningEvent } from "./job";
 import type { JobResult, JobSpec } from "./jobs";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { Output } from "./output";
+import { reportOrigin } from "./report-origin";
 import { runJob } from "./runtimes";
 import { addShaderFlags, type ShaderFlags, shaderSpec } from "./shader-flags";
 import { sayTuned, writeTable } from "./tune";
@@ -109,7 +109,7 @@ function expectTogether(options: BenchOptions): void {
 async function bench(options: BenchOptions): Promise<void> {
   expectTogether(options);
   const { filter, kernel, shape, ladder, repeat, json } = options;
-  const shader = await shaderSpec(options);
+  const shader = shaderSpec(options);
   const spec: BenchSpec = {
     repeat,
     filter,
@@ -121,7 +121,7 @@ async function bench(options: BenchOptions): Promise<void> {
   const output = new Output(json);
   try {
     const result = await run("bench", spec, options, output);
-    const report: BenchReport = { event: "done", ...about(), ...result };
+    const report: BenchReport = { event: "done", ...reportOrigin("hyperloom"), ...result };
     output.event(report);
     output.say(markdown(report));
     const wrong = result.kernels.filter((row) => row.wrong !== undefined);
@@ -140,34 +140,12 @@ async function tune(file: string, options: BenchOptions): Promise<void> {
   const output = new Output(json);
   try {
     const result = await run("tune", spec, options, output);
-    const { command } = about();
-    writeTable(file, result, command);
-    output.event({ event: "done", ...about(), ...result } as JobEvent);
+    const origin = reportOrigin("hyperloom");
+    writeTable(file, result, origin.command);
+    output.event({ event: "done", ...origin, ...result } as JobEvent);
     sayTuned(output, result);
     output.say(`${file}: ${result.rows.length} rows; take them with --variants ${file}`);
   } finally {
     output.close();
   }
-}
-
-/** Where, when and how a report came about. */
-function about(): Pick<BenchReport, "command" | "date" | "machine"> {
-  return {
-    command: commandLine(),
-    date: new Date().toISOString(),
-    machine: {
-      cpu: cpus()[0]?.model.trim() ?? "unknown CPU",
-      cores: availableParallelism(),
-      system: `${platform()} ${release()}`,
-    },
-  };
-}
-
-/** The command as typed, without the file that it writes. */
-function commandLine(): string {
-  const words = process.argv.slice(2);
-  const at = words.indexOf("--json");
-  if (at >= 0) words.splice(at, 2);
-  const quoted = words.map((word) => (/^[\w=.,:/~-]+$/.test(word) ? word : `'${word}'`));
-  return ["hyperloom", ...quoted].join(" ").replaceAll(homedir(), "~");
 }

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { ShaderSpec } from "../../bench/user-shader";
-import { UsageError } from "./errors";
+import { kernelSource } from "../gpu/wgsl-text";
+import { asUsage, UsageError } from "./errors";
 import { positiveNumber } from "./options";
 
 /** Flags of `bench --wgsl`. */
@@ -58,10 +60,11 @@ function grid(text: string): number[] {
 }
 
 /**
- * The shader that the flags name, reflected; undefined where they name none.
- * @throws UsageError where there is no such file, or a flag has no shader to belong to.
+ * The shader that the flags name; undefined where they name none.
+ * @throws UsageError where there is no such file, a flag has no shader to belong to, or
+ *   a declaration of it cannot be.
  */
-export async function shaderSpec(flags: ShaderFlags): Promise<ShaderSpec | undefined> {
+export function shaderSpec(flags: ShaderFlags): ShaderSpec | undefined {
   const { wgsl: file, bind: bytes = {}, set: values = {}, grid: sizes, flops = 0 } = flags;
   if (file === undefined) {
     const alone = (["bind", "set", "grid", "flops"] as const).find((name) => flags[name]);
@@ -74,17 +77,9 @@ export async function shaderSpec(flags: ShaderFlags): Promise<ShaderSpec | undef
   } catch (error) {
     throw new UsageError(`--wgsl ${file} cannot be read (${(error as Error).message})`);
   }
-  const { reflect } = await import("../../shaders/reflect.mjs");
-  let kernel: ShaderSpec["kernel"];
-  try {
-    kernel = reflect(file, code);
-  } catch (error) {
-    kernel = { unreadable: (error as Error).message.replace("hyperloom: ", "") };
-  }
   return {
     file,
-    code,
-    kernel,
+    kernel: asUsage(() => kernelSource(code, { name: basename(file, ".wgsl") })),
     bytes,
     values,
     flops,

@@ -1,3 +1,5 @@
+import { hostOf } from "./host";
+
 // Dawn in Node asks the GPU for its answers once in every turn of the event loop, and turns without
 // a rest as long as an answer is due. A software adapter computes on the same cores: on two of them
 // the asking took half of the time of every step. So while one is waited for, each turn sleeps.
@@ -5,18 +7,8 @@
 /** Milliseconds: little beside a step in software, much beside a turn, which takes microseconds. */
 const NAP = 1;
 
-interface NodeGlobals {
-  readonly process?: { readonly versions?: { readonly node?: string } };
-  readonly Deno?: unknown;
-  readonly Bun?: unknown;
-  readonly setImmediate?: (turn: () => void) => void;
-}
-
-const { process, Deno, Bun, setImmediate } = globalThis as NodeGlobals;
-const turns =
-  process?.versions?.node !== undefined && Deno === undefined && Bun === undefined
-    ? setImmediate
-    : undefined;
+const { setImmediate } = globalThis as { setImmediate?: (turn: () => void) => void };
+const turns = hostOf().name === "Node" ? setImmediate : undefined;
 
 const nap = turns ? new Int32Array(new SharedArrayBuffer(4)) : null;
 let waiting = 0;

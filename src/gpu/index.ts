@@ -24,6 +24,7 @@ export {
 } from "./dispatch";
 export * from "./errors";
 export type { KernelSource, StorageBinding, UniformLayout, UniformType } from "./kernel-source";
+export type { Recorded } from "./record";
 export {
   type Bound,
   type PreparedShader,

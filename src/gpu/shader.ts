@@ -41,7 +41,6 @@ export interface TimeOptions {
 
 /** A compiled shader with all that it binds, ready to run. Made by `prepareShader`. */
 export class PreparedShader {
-  readonly #recorded: Recorded;
   readonly #uniforms: GPUBuffer | null;
   #disposed = false;
 
@@ -49,10 +48,10 @@ export class PreparedShader {
   constructor(
     readonly device: Device,
     readonly kernel: KernelSource,
-    recorded: Recorded,
+    /** As it is encoded, for passes of several. */
+    readonly recorded: Recorded,
     uniforms: GPUBuffer | null,
   ) {
-    this.#recorded = recorded;
     this.#uniforms = uniforms;
   }
 
@@ -63,7 +62,7 @@ export class PreparedShader {
   run(): Promise<void> {
     const { gpu } = this.device;
     const encoder = gpu.createCommandEncoder({ label: this.kernel.name });
-    encode(encoder, [this.#recorded], 0, 1);
+    encode(encoder, [this.recorded], 0, 1);
     gpu.queue.submit([encoder.finish()]);
     return this.device.answer(gpu.queue.onSubmittedWorkDone(), `kernel ${this.kernel.name}`);
   }
@@ -87,7 +86,7 @@ export class PreparedShader {
     signal?.throwIfAborted();
     const watch = new Stopwatch(this.device);
     try {
-      const recorded = [this.#recorded];
+      const recorded = [this.recorded];
       // The first run warms up, and tells whether there is need to repeat.
       const first = await watch.time(recorded);
       const timed = await watch.prepare(this.kernel.name, recorded, first);
