@@ -1,6 +1,6 @@
 /**
- * Reflects a shader with `wgsl_reflect`: at build time those of this folder, in the terminal a file
- * that `bench --wgsl` names.
+ * Reflects the shaders of this folder with `wgsl_reflect`, at build time; `kernelSource` of
+ * src/gpu/wgsl-text.ts, which reads a user's at run time, is tested against it.
  */
 import { basename } from "node:path";
 // The bare package name resolves to a file that Node cannot load.
