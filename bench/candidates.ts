@@ -27,6 +27,7 @@ function choices(
   return {
     matmul: [
       ...blocks().map((overrides) => ["register", overrides] as const),
+      ...blocks().map((overrides) => ["quad", overrides] as const),
       ["tile", { THREADS: 8 }],
       ["tile", { THREADS: 16 }],
       ["small", {}],

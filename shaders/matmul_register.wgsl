@@ -12,6 +12,12 @@
 // transposed operand differs by one `transpose`. Software adapters pay some ten times more for a
 // load than for a multiply-add, whatever the pattern of addresses, so all that counts is outputs
 // per loaded value: (ROWS COLS) / (ROWS + COLS). Unused blocks vanish with the overrides.
+//
+// With subgroups (the twin that shaders/plugin.mjs makes of the lines marked so) four invocations make
+// a square of 2 x 2 blocks: two of them have the same rows, two the same columns. Each loads half of
+// either, its own, and takes the other half from its neighbour: half the loads, in time and in code.
+// Rows and columns are in the order own, other.
+// subgroups: enable subgroups;
 override ROWS: u32 = 16u; // 4, 8 or 16
 override COLS: u32 = 8u; // 4, 8 or 16
 override LANES: u32 = 8u; // blocks in a workgroup
@@ -20,6 +26,8 @@ override TRANSPOSE_B: bool = false;
 // Whether K is no multiple of 4 and may be the outer axis of an operand.
 override TAIL: bool = true;
 override PAIR: bool = false;
+// Blocks along a side of what a group of invocations makes.
+const SIDE = 1u; // subgroups: const SIDE = 2u;
 
 struct Params {
   // Batch: item t has the coordinates of t in `sizes`; strides in vectors (0: shared).
@@ -133,17 +141,43 @@ fn load_b_second(start: vec4<u32>, k: u32) -> mat4x4<f32> {
   return transpose(mat4x4<f32>(b_second[v.x], b_second[v.y], b_second[v.z], b_second[v.w]));
 }
 
+// The other half of the rows, which the neighbour in x has loaded, and of the columns, of that in y.
+fn other_a(own: mat4x4<f32>, start: vec4<u32>, k: u32) -> mat4x4<f32> {
+  return load_a(start, k); // subgroups: return swap_x(own);
+}
+
+fn other_b(own: mat4x4<f32>, start: vec4<u32>, k: u32) -> mat4x4<f32> {
+  return load_b(start, k); // subgroups: return swap_y(own);
+}
+
+fn other_a_second(own: mat4x4<f32>, start: vec4<u32>, k: u32) -> mat4x4<f32> {
+  return load_a_second(start, k); // subgroups: return swap_x(own);
+}
+
+fn other_b_second(own: mat4x4<f32>, start: vec4<u32>, k: u32) -> mat4x4<f32> {
+  return load_b_second(start, k); // subgroups: return swap_y(own);
+}
+
+// subgroups: fn swap_x(m: mat4x4<f32>) -> mat4x4<f32> {
+// subgroups:   return mat4x4<f32>(quadSwapX(m[0]), quadSwapX(m[1]), quadSwapX(m[2]), quadSwapX(m[3]));
+// subgroups: }
+
+// subgroups: fn swap_y(m: mat4x4<f32>) -> mat4x4<f32> {
+// subgroups:   return mat4x4<f32>(quadSwapY(m[0]), quadSwapY(m[1]), quadSwapY(m[2]), quadSwapY(m[3]));
+// subgroups: }
+
 // The rows of four blocks below each other move up by one.
 fn up(c: mat4x4<f32>, next: mat4x4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(c[1], c[2], c[3], next[0]);
 }
 
-// The first `count` elements of v at y[at].
-fn store4(v: vec4<f32>, at: u32, count: u32) {
-  if (count > 0u) { y[at] = epilogue(v.x, at); }
-  if (count > 1u) { y[at + 1u] = epilogue(v.y, at + 1u); }
-  if (count > 2u) { y[at + 2u] = epilogue(v.z, at + 2u); }
-  if (count > 3u) { y[at + 3u] = epilogue(v.w, at + 3u); }
+// Columns j..j+3 of a row of y that begins at `row`; those from N on are left out.
+fn store_row(v: vec4<f32>, row: u32, j: u32) {
+  let at = row + j;
+  if (j < p.n) { y[at] = epilogue(v.x, at); }
+  if (j + 1u < p.n) { y[at + 1u] = epilogue(v.y, at + 1u); }
+  if (j + 2u < p.n) { y[at + 2u] = epilogue(v.z, at + 2u); }
+  if (j + 3u < p.n) { y[at + 3u] = epilogue(v.w, at + 3u); }
 }
 
 @compute @workgroup_size(LANES)
@@ -152,11 +186,16 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_id) lid: vec3<u32>,
 ) {
-  let tiles_n = (p.n + COLS - 1u) / COLS;
-  let tiles_m = (p.m + ROWS - 1u) / ROWS;
-  let tile = (wid.x + wid.y * grid.x) * LANES + lid.x;
-  let j = tile % tiles_n * COLS;
-  let i = tile / tiles_n % tiles_m * ROWS;
+  let tiles_n = (p.n + SIDE * COLS - 1u) / (SIDE * COLS);
+  let tiles_m = (p.m + SIDE * ROWS - 1u) / (SIDE * ROWS);
+  let tile = (wid.x + wid.y * grid.x) * LANES + lid.x; // subgroups: let tile = wid.x + wid.y * grid.x;
+  let lane = vec2<u32>(); // subgroups: let lane = vec2<u32>(lid.x % 2u, lid.x / 2u);
+  let j = (tile % tiles_n * SIDE + lane.x) * COLS;
+  let i = (tile / tiles_n % tiles_m * SIDE + lane.y) * ROWS;
+  // Half a block's rows and columns; one of 4 is not halved.
+  let half = select(vec2<u32>(ROWS, COLS) / 2u, vec2<u32>(), vec2<u32>(ROWS, COLS) == vec2<u32>(4u));
+  let own = vec2<u32>(i, j) + lane * half;
+  let other = vec2<u32>(i, j) + half - lane * half;
   let part = tile / (tiles_n * tiles_m);
   if (part >= p.groups * p.splits) { return; }
   let g = part % p.groups;
@@ -170,38 +209,41 @@ fn main(
   let items_end = min((g + 1u) * p.group, p.items);
   for (var item = g * p.group; item < items_end; item++) {
     let base = item_offsets(item);
-    let sb0 = start_b(base.y, j);
-    let sb1 = start_b(base.y, j + 4u);
-    let sb2 = start_b(base.y, j + 8u);
-    let sb3 = start_b(base.y, j + 12u);
-    let sa0 = start_a(base.x, i);
-    let sa1 = start_a(base.x, i + 4u);
-    let sa2 = start_a(base.x, i + 8u);
-    let sa3 = start_a(base.x, i + 12u);
+    let sb0 = start_b(base.y, own.y);
+    let sb1 = start_b(base.y, own.y + 4u);
+    let sb2 = start_b(base.y, other.y);
+    let sb3 = start_b(base.y, other.y + 4u);
+    let sa0 = start_a(base.x, own.x);
+    let sa1 = start_a(base.x, own.x + 4u);
+    let sa2 = start_a(base.x, other.x);
+    let sa3 = start_a(base.x, other.x + 4u);
     for (var k = k_begin; k < k_end; k += 4u) {
       let b0 = load_b(sb0, k);
       var b1 = mat4x4<f32>(); var b2 = mat4x4<f32>(); var b3 = mat4x4<f32>();
-      if (COLS > 4u) { b1 = load_b(sb1, k); }
+      if (COLS == 8u) { b1 = other_b(b0, sb2, k); }
       if (COLS > 8u) {
-        b2 = load_b(sb2, k);
-        b3 = load_b(sb3, k);
+        b1 = load_b(sb1, k);
+        b2 = other_b(b0, sb2, k);
+        b3 = other_b(b1, sb3, k);
       }
       let a0 = load_a(sa0, k);
       c00 += b0 * a0;
       if (COLS > 4u) { c01 += b1 * a0; }
       if (COLS > 8u) { c02 += b2 * a0; c03 += b3 * a0; }
+      var a1 = mat4x4<f32>();
+      if (ROWS == 8u) { a1 = other_a(a0, sa2, k); }
+      if (ROWS > 8u) { a1 = load_a(sa1, k); }
       if (ROWS > 4u) {
-        let a1 = load_a(sa1, k);
         c10 += b0 * a1;
         if (COLS > 4u) { c11 += b1 * a1; }
         if (COLS > 8u) { c12 += b2 * a1; c13 += b3 * a1; }
       }
       if (ROWS > 8u) {
-        let a2 = load_a(sa2, k);
+        let a2 = other_a(a0, sa2, k);
         c20 += b0 * a2;
         if (COLS > 4u) { c21 += b1 * a2; }
         if (COLS > 8u) { c22 += b2 * a2; c23 += b3 * a2; }
-        let a3 = load_a(sa3, k);
+        let a3 = other_a(a1, sa3, k);
         c30 += b0 * a3;
         if (COLS > 4u) { c31 += b1 * a3; }
         if (COLS > 8u) { c32 += b2 * a3; c33 += b3 * a3; }
@@ -210,38 +252,41 @@ fn main(
   }
   // A loop of its own: a choice of buffer at each load would cost software adapters both loads.
   if (PAIR) {
-    let sb0 = start_b_second(j);
-    let sb1 = start_b_second(j + 4u);
-    let sb2 = start_b_second(j + 8u);
-    let sb3 = start_b_second(j + 12u);
-    let sa0 = rows(i, p.m, p.a2_row);
-    let sa1 = rows(i + 4u, p.m, p.a2_row);
-    let sa2 = rows(i + 8u, p.m, p.a2_row);
-    let sa3 = rows(i + 12u, p.m, p.a2_row);
+    let sb0 = start_b_second(own.y);
+    let sb1 = start_b_second(own.y + 4u);
+    let sb2 = start_b_second(other.y);
+    let sb3 = start_b_second(other.y + 4u);
+    let sa0 = rows(own.x, p.m, p.a2_row);
+    let sa1 = rows(own.x + 4u, p.m, p.a2_row);
+    let sa2 = rows(other.x, p.m, p.a2_row);
+    let sa3 = rows(other.x + 4u, p.m, p.a2_row);
     for (var k = 0u; k < p.k2; k += 4u) {
       let b0 = load_b_second(sb0, k);
       var b1 = mat4x4<f32>(); var b2 = mat4x4<f32>(); var b3 = mat4x4<f32>();
-      if (COLS > 4u) { b1 = load_b_second(sb1, k); }
+      if (COLS == 8u) { b1 = other_b_second(b0, sb2, k); }
       if (COLS > 8u) {
-        b2 = load_b_second(sb2, k);
-        b3 = load_b_second(sb3, k);
+        b1 = load_b_second(sb1, k);
+        b2 = other_b_second(b0, sb2, k);
+        b3 = other_b_second(b1, sb3, k);
       }
       let a0 = load_a_second(sa0, k);
       c00 += b0 * a0;
       if (COLS > 4u) { c01 += b1 * a0; }
       if (COLS > 8u) { c02 += b2 * a0; c03 += b3 * a0; }
+      var a1 = mat4x4<f32>();
+      if (ROWS == 8u) { a1 = other_a_second(a0, sa2, k); }
+      if (ROWS > 8u) { a1 = load_a_second(sa1, k); }
       if (ROWS > 4u) {
-        let a1 = load_a_second(sa1, k);
         c10 += b0 * a1;
         if (COLS > 4u) { c11 += b1 * a1; }
         if (COLS > 8u) { c12 += b2 * a1; c13 += b3 * a1; }
       }
       if (ROWS > 8u) {
-        let a2 = load_a_second(sa2, k);
+        let a2 = other_a_second(a0, sa2, k);
         c20 += b0 * a2;
         if (COLS > 4u) { c21 += b1 * a2; }
         if (COLS > 8u) { c22 += b2 * a2; c23 += b3 * a2; }
-        let a3 = load_a_second(sa3, k);
+        let a3 = other_a_second(a1, sa3, k);
         c30 += b0 * a3;
         if (COLS > 4u) { c31 += b1 * a3; }
         if (COLS > 8u) { c32 += b2 * a3; c33 += b3 * a3; }
@@ -249,17 +294,20 @@ fn main(
     }
   }
 
-  let at = part * p.m * p.n + i * p.n + j;
-  let n = p.n - j;
+  let at = part * p.m * p.n;
   // Row by row, the blocks moving up: software adapters take milliseconds to compile a store, and
   // accumulators that are indexed would not be kept in registers.
-  for (var r = 0u; r < min(ROWS, p.m - i); r++) {
-    let e = at + r * p.n;
-    store4(c00[0], e, n);
-    if (COLS > 4u) { store4(c01[0], e + 4u, max(n, 4u) - 4u); }
-    if (COLS > 8u) {
-      store4(c02[0], e + 8u, max(n, 8u) - 8u);
-      store4(c03[0], e + 12u, max(n, 12u) - 12u);
+  for (var r = 0u; r < ROWS; r++) {
+    // The half's bit flipped where the own half is the second one.
+    let row = i + (r ^ (lane.x * half.x));
+    if (row < p.m) {
+      store_row(c00[0], at + row * p.n, own.y);
+      if (COLS == 8u) { store_row(c01[0], at + row * p.n, other.y); }
+      if (COLS > 8u) {
+        store_row(c01[0], at + row * p.n, own.y + 4u);
+        store_row(c02[0], at + row * p.n, other.y);
+        store_row(c03[0], at + row * p.n, other.y + 4u);
+      }
     }
     c00 = up(c00, c10); c01 = up(c01, c11); c02 = up(c02, c12); c03 = up(c03, c13);
     c10 = up(c10, c20); c11 = up(c11, c21); c12 = up(c12, c22); c13 = up(c13, c23);

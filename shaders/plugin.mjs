@@ -17,19 +17,36 @@ export function exportName(file) {
   return basename(file, ".wgsl").replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
 }
 
-/** Writes the type declaration of one shader beside it, where it has changed. @param {string} file @param {KernelSource} kernel */
-function declare(file, kernel) {
+const FOR_SUBGROUPS = /^( *)(?:[^\n]*?)\/\/ subgroups: /gm;
+
+/**
+ * A shader, and where it has lines that say `// subgroups: …` its twin, in which these stand in place
+ * of what is before the comment. The twin asks for the feature `subgroups`.
+ * @param {string} file @param {string} code @returns {readonly KernelSource[]}
+ */
+export function readShader(file, code = readFileSync(file, "utf8")) {
+  const portable = reflect(file, code);
+  const twin = code.replace(FOR_SUBGROUPS, "$1");
+  if (twin === code) return [portable];
+  return [portable, { ...reflect(file, twin), name: `${portable.name}_subgroups` }];
+}
+
+/** Writes the type declaration of one shader beside it, where it has changed. @param {string} file @param {readonly KernelSource[]} kernels */
+function declare(file, kernels) {
   /** @param {string[]} names */
   const union = (names) => names.map((name) => JSON.stringify(name)).join(" | ") || "never";
-  const text = `// Written by shaders/plugin.mjs from ${kernel.name}.wgsl.
-import type { KernelSource } from "../src/gpu/kernel-source";
-
-export declare const ${exportName(file)}: KernelSource<
+  const declarations = kernels.map(
+    (kernel) => `
+export declare const ${exportName(kernel.name)}: KernelSource<
   ${union(kernel.bindings.map((b) => b.name))},
   ${union(Object.keys(kernel.uniforms?.fields ?? {}))},
   ${union(Object.keys(kernel.overrides))}
 >;
-`;
+`,
+  );
+  const text = `// Written by shaders/plugin.mjs from ${basename(file)}.
+import type { KernelSource } from "../src/gpu/kernel-source";
+${declarations.join("")}`;
   const target = file.replace(/\.wgsl$/, ".d.wgsl.ts");
   if (!existsSync(target) || readFileSync(target, "utf8") !== text) writeFileSync(target, text);
 }
@@ -49,7 +66,7 @@ export function declareAll() {
     const shader = join(FOLDER, name.replace(/\.d\.wgsl\.ts$/, ".wgsl"));
     if (name.endsWith(".d.wgsl.ts") && !files.includes(shader)) rmSync(join(FOLDER, name));
   }
-  for (const file of files) declare(file, reflect(file, readFileSync(file, "utf8")));
+  for (const file of files) declare(file, readShader(file));
   return files.length;
 }
 
@@ -87,11 +104,14 @@ export function wgsl() {
     load: {
       filter: { id: /\.wgsl$/ },
       handler(id) {
-        const kernel = reflect(id, readFileSync(id, "utf8"));
-        declare(id, kernel);
-        const shipped = production ? { ...kernel, code: strip(kernel.code) } : kernel;
+        const kernels = readShader(id);
+        declare(id, kernels);
+        const lines = kernels.map((kernel) => {
+          const shipped = production ? { ...kernel, code: strip(kernel.code) } : kernel;
+          return `export const ${exportName(kernel.name)} = /* @__PURE__ */ Object.freeze(${JSON.stringify(shipped)});\n`;
+        });
         return {
-          code: `export const ${exportName(id)} = /* @__PURE__ */ Object.freeze(${JSON.stringify(shipped)});\n`,
+          code: lines.join(""),
           map: null,
           moduleType: "js",
         };

@@ -23,7 +23,10 @@ function longType(type) {
  * @param {string} code
  */
 function declarations(code) {
-  const text = code.replace(/\/\/.*$/gm, "").replace(/\/\*[\s\S]*?\*\//g, "");
+  const text = code
+    .replace(/\/\/.*$/gm, "")
+    .replace(/\/\*[\s\S]*?\*\//g, "")
+    .replace(/^\s*enable\s[^;]*;/gm, "");
   let kept = "";
   let end = 0;
   for (const { index } of text.matchAll(/\bfn\s/g)) {

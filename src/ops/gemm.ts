@@ -1,5 +1,5 @@
 import { matmulPack } from "../../shaders/matmul_pack.wgsl";
-import { matmulRegister } from "../../shaders/matmul_register.wgsl";
+import { matmulRegister, matmulRegisterSubgroups } from "../../shaders/matmul_register.wgsl";
 import { matmulSmall } from "../../shaders/matmul_small.wgsl";
 import { matmulTile } from "../../shaders/matmul_tile.wgsl";
 import { type Dispatch, dispatch, linearGrid, MAX_LOOP_TRIPS, type Target } from "../gpu/dispatch";
@@ -12,6 +12,7 @@ import {
   type Kernel,
   LONGEST_SMALL,
   product,
+  QUAD_SIDE,
 } from "./matmul-variants";
 import { sumRows } from "./reduce";
 
@@ -27,13 +28,14 @@ function matrices(sizes: BatchAxes, strides: BatchAxes): number {
  */
 const SPLITS = {
   register: { wanted: 32, shortest: 64, longest: 16_384 },
+  quad: { wanted: 8, shortest: 64, longest: 16_384 },
   tile: { wanted: 256, shortest: 128, longest: 16_384 },
   small: { wanted: 128, shortest: 64, longest: LONGEST_SMALL },
 } as const;
 
 /** Loop trips that one invocation makes for `k` terms of one item of the batch, its own included. */
 function tripsOfItem(kernel: Kernel, k: number): number {
-  if (kernel.name === "register") return 2 + ceilDiv(k, 4);
+  if (kernel.name === "register" || kernel.name === "quad") return 2 + ceilDiv(k, 4);
   if (kernel.name === "small") return 2 + ceilDiv(k, kernel.lanesK);
   // A step loads both operands, in two kinds of loop, and goes through its 16 terms.
   const loads = ceilDiv(TILE_STEP, kernel.threads) + ceilDiv(TILE_STEP / 4, kernel.threads);
@@ -90,8 +92,11 @@ type Bound = "a" | "b" | "a_second" | "b_second" | "y";
 export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
   const kernel = choose(g, target);
   const { m, n, k, sizes } = g;
+  const side = kernel.name === "quad" ? QUAD_SIDE : 1;
   const [tileM, tileN] =
-    kernel.name === "tile" ? [4 * kernel.threads, 4 * kernel.threads] : [kernel.rows, kernel.cols];
+    kernel.name === "tile"
+      ? [4 * kernel.threads, 4 * kernel.threads]
+      : [side * kernel.rows, side * kernel.cols];
   const tiles = ceilDiv(m, tileM) * ceilDiv(n, tileN);
   const cut = split(g, kernel, tiles);
   const parts = cut.splits * (g.sumBatch ? cut.groups : 1);
@@ -166,6 +171,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     y,
   };
   const blocks = tiles * cut.groups * cut.splits;
+  const lanes = kernel.name === "quad" ? QUAD_SIDE ** 2 : LANES;
   const call =
     kernel.name === "tile"
       ? dispatch<Operand, Bound, string, string>(matmulTile, {
@@ -176,20 +182,23 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
           flops,
           ...loops,
         })
-      : dispatch<Operand, Bound, string, string>(matmulRegister, {
-          bind,
-          uniforms,
-          overrides: {
-            ...flags,
-            ROWS: kernel.rows,
-            COLS: kernel.cols,
-            LANES,
-            TAIL: Number(k % 4 !== 0),
+      : dispatch<Operand, Bound, string, string>(
+          kernel.name === "quad" ? matmulRegisterSubgroups : matmulRegister,
+          {
+            bind,
+            uniforms,
+            overrides: {
+              ...flags,
+              ROWS: kernel.rows,
+              COLS: kernel.cols,
+              LANES: lanes,
+              TAIL: Number(k % 4 !== 0),
+            },
+            grid: linearGrid(kernel.name === "quad" ? blocks : ceilDiv(blocks, lanes)),
+            flops,
+            ...loops,
           },
-          grid: linearGrid(ceilDiv(blocks, LANES)),
-          flops,
-          ...loops,
-        });
+        );
   return [...a.dispatches, ...b.dispatches, call, ...sums];
 }
 

@@ -33,6 +33,7 @@ export const VARIANT_KERNELS = {
     shapes: ["huge", "large", "vectors", "thin"],
     kernels: {
       register: { ROWS: [4, 8, 16], COLS: [4, 8, 16] },
+      quad: { ROWS: [4, 8, 16], COLS: [4, 8, 16] },
       tile: { THREADS: [8, 16] },
       small: { ROWS: [1, 2, 3, 4], COLS: [1, 2, 3, 4], LANES_N: powers(64), LANES_K: powers(64) },
     },
@@ -49,6 +50,9 @@ export const VARIANT_KERNELS = {
     kernels: { block: { ROWS: [4, 8, 16], COLS: [4, 8, 16], LANES: powers(256) } },
   },
 } as const;
+
+/** Kernels that need a feature of the device. */
+const FEATURES: Readonly<Record<string, GPUFeatureName>> = { "matmul quad": "subgroups" };
 
 /** Threads of a workgroup are the product of two overrides: at most 256 on every device. */
 const THREADS: Readonly<Record<string, readonly [string, string]>> = {
@@ -128,19 +132,29 @@ export function checkVariants(rows: readonly Variant[]): void {
 /**
  * Kernel and overrides for a shape of class `shape`: the caller's first row that fits, else the
  * table's.
- * @throws VariantError where a row of the caller's is wrong.
+ * @throws VariantError where a row of the caller's is wrong, or needs a feature that the device lacks.
  */
 export function pick<K extends string>(
   { op, rows }: VariantTable,
   shape: string,
-  { adapter, variants = [] }: Pick<Target, "adapter" | "variants">,
+  { adapter, features, variants = [] }: Pick<Target, "adapter" | "features" | "variants">,
 ): Choice<K> {
   checkVariants(variants);
+  const lacking = ({ kernel }: Variant): GPUFeatureName | undefined => {
+    const feature = FEATURES[`${op} ${kernel}`];
+    return feature === undefined || features.has(feature) ? undefined : feature;
+  };
   const fits = (v: Variant): boolean =>
     v.op === op && (v.adapter ?? adapter) === adapter && (v.shape ?? shape) === shape;
-  const row = variants.find(fits) ?? rows.find(fits);
+  const row = variants.find(fits) ?? rows.find((v) => fits(v) && !lacking(v));
   if (!row) throw new Error(`internal: ${op} has no variant for ${adapter} and ${shape}`);
   const { kernel, overrides = {} } = row;
+  const feature = lacking(row);
+  if (feature) {
+    throw new VariantError(
+      `${op}: kernel ${kernel} needs the feature ${feature}, which this device does not have`,
+    );
+  }
   const all = (described.get(op) as Description).kernels[kernel];
   const given = Object.entries(overrides).map(([name, values]) => [
     name,

@@ -54,6 +54,11 @@ describe("every row of every table", () => {
       test(`${op}: ${name}, for all shapes`, async () => {
         expect.hasAssertions();
         const device = await deviceWith(variant);
+        if (variant.kernel === "quad" && !device.target.features.has("subgroups")) {
+          const refused = checkCase(device, (cases[op] as OpCase[])[0] as OpCase);
+          await expect(refused).rejects.toThrow("needs the feature subgroups");
+          return;
+        }
         for (const c of some(cases[op] ?? [])) await checkCase(device, c);
       });
     }
@@ -66,8 +71,9 @@ describe("a caller's variants", () => {
 
   test("come before the table, by class of adapter and of shape, the first that fits", async () => {
     const { target } = await testDevice();
+    const features: ReadonlySet<string> = new Set();
     const chosen = (...variants: Variant[]) =>
-      plan([product()], { ...target, adapter: "software", variants }).dispatches.map(
+      plan([product()], { ...target, adapter: "software", features, variants }).dispatches.map(
         ({ dispatch }) => [dispatch.kernel.name, dispatch.overrides.ROWS],
       );
     const small: Variant = { op: "matmul", kernel: "small" };
@@ -83,6 +89,25 @@ describe("a caller's variants", () => {
       "matmul_register",
       8,
     ]);
+  });
+
+  test("kernels that need a feature are chosen where the device has it, and refused where not", async () => {
+    const { target } = await testDevice();
+    const quad: Variant = { op: "matmul", kernel: "quad" };
+    const chosen = (features: readonly string[], ...variants: Variant[]) => {
+      const seen = {
+        ...target,
+        adapter: "software" as const,
+        features: new Set(features),
+        variants,
+      };
+      return plan([product()], seen).dispatches[0]?.dispatch.kernel.name;
+    };
+    expect(chosen([])).toBe("matmul_register");
+    expect(chosen(["subgroups"])).toBe("matmul_register_subgroups");
+    expect(() => chosen([], quad)).toThrow(
+      "matmul: kernel quad needs the feature subgroups, which this device does not have",
+    );
   });
 
   test("unknown names and values out of range are refused, before any GPU work", async () => {
