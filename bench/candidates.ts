@@ -47,9 +47,12 @@ function choices(
       ["tile", { THREADS_M: 8, THREADS_N: 32 }],
       ["tile", { THREADS_M: 16, THREADS_N: 16 }],
     ],
-    contraction: lanes.flatMap((LANES) =>
-      blocks({ LANES }).map((overrides) => ["block", overrides] as const),
-    ),
+    contraction: [
+      ...lanes.flatMap((LANES) =>
+        blocks({ LANES }).map((overrides) => ["block", overrides] as const),
+      ),
+      ...blocks().map((overrides) => ["quad", overrides] as const),
+    ],
   };
 }
 
@@ -95,15 +98,11 @@ const SHAPES: Readonly<
     many: { "": convolutions(32, 64, 8, 8, 64, 3) },
   },
   contraction: {
-    wide: {
+    wide: { "": [["contraction", [12, 64, 64, 3, 64]]] },
+    narrow: { "": [["contraction", [4, 16, 16, 3, 32]]] },
+    gradient: {
       "": [
-        ["contraction", [12, 64, 64, 3, 64]],
         ["contraction-gradient", [12, 64, 64, 3, 64]],
-      ],
-    },
-    narrow: {
-      "": [
-        ["contraction", [4, 16, 16, 3, 32]],
         ["contraction-gradient", [4, 16, 16, 3, 32]],
       ],
     },

@@ -309,9 +309,21 @@ fn main(
         store_row(c03[0], at + row * p.n, other.y + 4u);
       }
     }
-    c00 = up(c00, c10); c01 = up(c01, c11); c02 = up(c02, c12); c03 = up(c03, c13);
-    c10 = up(c10, c20); c11 = up(c11, c21); c12 = up(c12, c22); c13 = up(c13, c23);
-    c20 = up(c20, c30); c21 = up(c21, c31); c22 = up(c22, c32); c23 = up(c23, c33);
-    c30 = up(c30, c30); c31 = up(c31, c31); c32 = up(c32, c32); c33 = up(c33, c33);
+    c00 = up(c00, c10);
+    if (COLS > 4u) { c01 = up(c01, c11); }
+    if (COLS > 8u) { c02 = up(c02, c12); c03 = up(c03, c13); }
+    if (ROWS > 4u) {
+      c10 = up(c10, c20);
+      if (COLS > 4u) { c11 = up(c11, c21); }
+      if (COLS > 8u) { c12 = up(c12, c22); c13 = up(c13, c23); }
+    }
+    if (ROWS > 8u) {
+      c20 = up(c20, c30); c30 = up(c30, c30);
+      if (COLS > 4u) { c21 = up(c21, c31); c31 = up(c31, c31); }
+      if (COLS > 8u) {
+        c22 = up(c22, c32); c23 = up(c23, c33);
+        c32 = up(c32, c32); c33 = up(c33, c33);
+      }
+    }
   }
 }

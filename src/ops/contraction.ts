@@ -1,7 +1,16 @@
-import { contraction as contractionKernel } from "../../shaders/contraction.wgsl";
-import { contractionGradientA } from "../../shaders/contraction_gradient_a.wgsl";
+import {
+  contraction as contractionKernel,
+  contractionSubgroups,
+} from "../../shaders/contraction.wgsl";
+import {
+  contractionGradientA,
+  contractionGradientASubgroups,
+} from "../../shaders/contraction_gradient_a.wgsl";
 import { contractionGradientSum } from "../../shaders/contraction_gradient_sum.wgsl";
-import { contractionGradientW } from "../../shaders/contraction_gradient_w.wgsl";
+import {
+  contractionGradientW,
+  contractionGradientWSubgroups,
+} from "../../shaders/contraction_gradient_w.wgsl";
 import { dispatch, linearGrid, MAX_LOOP_TRIPS } from "../gpu/dispatch";
 import {
   apply,
@@ -15,7 +24,7 @@ import {
   type Tensor,
 } from "../graph/node";
 import { type Shape, ShapeError, size, type TensorType } from "../graph/shape";
-import { type Block, blockFor } from "./contraction-variants";
+import { type Block, blockFor, contractionClass } from "./contraction-variants";
 import { matmul } from "./matmul";
 import { sum as sumOver } from "./reduce";
 import { constant } from "./sources";
@@ -72,8 +81,13 @@ function blockOverrides(block: Block, d: number) {
   return { ROWS: block.rows, COLS: block.cols, LANES: block.lanes, VECTORS: Number(d % 4 === 0) };
 }
 
-const blocks = (rows: number, cols: number, block: Block): number =>
-  Math.ceil(rows / block.rows) * Math.ceil(cols / block.cols);
+/** Blocks of an invocation that cover the result; with quads, groups of them. */
+const blocks = (rows: number, cols: number, { side, ...block }: Block): number =>
+  Math.ceil(rows / (side * block.rows)) * Math.ceil(cols / (side * block.cols));
+
+/** Workgroups for so many blocks, or groups of them. */
+const workgroups = (count: number, { side, lanes }: Block): number =>
+  Math.ceil((count * side ** 2) / lanes);
 
 /** y = ⟨w, a⟩ + b, scattered; inputs a, w, b and the table of tiles. One dispatch. */
 export const contractionOp: Op<ContractionAttrs> = {
@@ -89,13 +103,13 @@ export const contractionOp: Op<ContractionAttrs> = {
     const { slices, d, columns, ...s } = sizesOf(a, w);
     const { outputs, width, plane } = node.attrs;
     const rows = s.tiles * slices;
-    const block = blockFor(rows, columns, rows * columns * d, target);
+    const block = blockFor(rows, columns, contractionClass(rows * columns * d), target);
     return [
-      dispatch(contractionKernel, {
+      dispatch(block.side === 2 ? contractionSubgroups : contractionKernel, {
         bind: { a, a_scalars: a, w, w_scalars: w, b, tiles, y: output(node, 0) },
         uniforms: { rows, slices, d, columns, outputs, width, plane },
         overrides: blockOverrides(block, d),
-        grid: linearGrid(Math.ceil(blocks(rows, columns, block) / block.lanes)),
+        grid: linearGrid(workgroups(blocks(rows, columns, block), block)),
         flops: 2 * rows * columns * d,
         // Along d, then two loops over the rows, each of which may begin a layer.
         trips: Math.ceil(d / 4) + block.rows * (3 + SLAB_PADDING) + 3,
@@ -153,13 +167,13 @@ export const contractionGradientAOp: Op<ContractionAttrs & { readonly a: Shape }
     const [dy, w, tiles, da] = [input(node, 0), input(node, 1), input(node, 2), output(node, 0)];
     const { slices, d, height, columns, ...s } = sizesOf(da, w);
     const { outputs, width, plane } = node.attrs;
-    const block = blockFor(slices, d, s.tiles * slices * columns * d, target);
+    const block = blockFor(slices, d, "gradient", target);
     return [
-      dispatch(contractionGradientA, {
+      dispatch(block.side === 2 ? contractionGradientASubgroups : contractionGradientA, {
         bind: { dy, w, w_scalars: w, tiles, da },
         uniforms: { tiles: s.tiles, slices, d, height, outputs, width, plane },
         overrides: blockOverrides(block, d),
-        grid: linearGrid(Math.ceil((s.tiles * blocks(slices, d, block)) / block.lanes)),
+        grid: linearGrid(workgroups(s.tiles * blocks(slices, d, block), block)),
         flops: 2 * s.tiles * slices * columns * d,
         trips: columns + block.rows + 2,
         longestLoop: columns,
@@ -198,7 +212,7 @@ export const contractionGradientWOp: Op<
     const [dw, db] = [output(node, 0), output(node, 1)];
     const { slices, d, columns, ...s } = sizesOf(a, dw);
     const { outputs, width, plane } = node.attrs;
-    const block = blockFor(columns, d, s.tiles * slices * columns * d, target);
+    const block = blockFor(columns, d, "gradient", target);
     const own = blocks(columns, d, block);
     const most = Math.floor((s.tiles * slices) / SHORTEST_PART[target.adapter]);
     const wanted = Math.min(Math.ceil(WANTED_BLOCKS[target.adapter] / own), most, s.tiles);
@@ -216,11 +230,11 @@ export const contractionGradientWOp: Op<
       "dy" | "a" | "a_scalars" | "tiles" | "dw" | "db",
       string,
       string
-    >(contractionGradientW, {
+    >(block.side === 2 ? contractionGradientWSubgroups : contractionGradientW, {
       bind: { dy, a, a_scalars: a, tiles, dw: dwParts, db: dbParts },
       uniforms: { tiles: s.tiles, tiles_split: perPart, slices, d, columns, outputs, width, plane },
       overrides: blockOverrides(block, d),
-      grid: linearGrid(Math.ceil((own * parts) / block.lanes)),
+      grid: linearGrid(workgroups(own * parts, block)),
       flops: 2 * s.tiles * slices * columns * d,
       trips: perPart * slices + block.rows + 2,
       longestLoop: perPart * slices,

@@ -46,13 +46,19 @@ export const VARIANT_KERNELS = {
     },
   },
   contraction: {
-    shapes: ["wide", "narrow"],
-    kernels: { block: { ROWS: [4, 8, 16], COLS: [4, 8, 16], LANES: powers(256) } },
+    shapes: ["wide", "narrow", "gradient"],
+    kernels: {
+      block: { ROWS: [4, 8, 16], COLS: [4, 8, 16], LANES: powers(256) },
+      quad: { ROWS: [4, 8, 16], COLS: [4, 8, 16] },
+    },
   },
 } as const;
 
 /** Kernels that need a feature of the device. */
-const FEATURES: Readonly<Record<string, GPUFeatureName>> = { "matmul quad": "subgroups" };
+const FEATURES: Readonly<Record<string, GPUFeatureName>> = {
+  "matmul quad": "subgroups",
+  "contraction quad": "subgroups",
+};
 
 /** Threads of a workgroup are the product of two overrides: at most 256 on every device. */
 const THREADS: Readonly<Record<string, readonly [string, string]>> = {

@@ -94,8 +94,16 @@ export async function compile(
   }
   const staged = { ...program, updates };
   const planned = plan([...Object.values(program.outputs), ...updates.values()], device.target);
-  const pipelines = await compileKernels(device, planned.dispatches, options);
+  const compiled = compileKernels(device, planned.dispatches, options);
+  // Looked after below, where it is awaited.
+  compiled.catch(() => undefined);
   const variables = options.variables ?? new Variables(device, options.seed);
+  // The runtime compiles elsewhere; it gets to know of it when this task ends.
+  await new Promise((resolve) => setTimeout(resolve));
+  if (!options.signal?.aborted && !device.lost) {
+    variables.prepare(planned.storages.flatMap(({ variable }) => variable ?? []));
+  }
+  const pipelines = await compiled;
   let executable: Executable | undefined;
   try {
     return await device.scoped("compile", () => {

@@ -17,6 +17,8 @@ export class Variables {
   /** Steps taken so far; schedules and the random numbers of a step follow from it. */
   step = 0;
   readonly #buffers = new Map<Variable, GPUBuffer>();
+  /** Initial values of variables that have no buffer yet. */
+  readonly #ready = new Map<Variable, HostArray>();
 
   constructor(
     readonly device: Device,
@@ -29,13 +31,22 @@ export class Variables {
     return [...this.#buffers.keys()];
   }
 
+  /** Works out initial values ahead of their use; nothing is allocated on the device. */
+  prepare(variables: Iterable<Variable>): void {
+    for (const variable of variables) {
+      if (this.#buffers.has(variable) || this.#ready.has(variable)) continue;
+      this.#ready.set(variable, variable.initial(this.seed));
+    }
+  }
+
   /** The buffer of a variable, made and filled with its initial values at first use. */
   buffer(variable: Variable): GPUBuffer {
     let buffer = this.#buffers.get(variable);
     if (!buffer) {
       buffer = storageBuffer(this.device, variable.name, 4 * size(variable.shape));
       this.#buffers.set(variable, buffer);
-      this.write(variable, variable.initial(this.seed));
+      this.write(variable, this.#ready.get(variable) ?? variable.initial(this.seed));
+      this.#ready.delete(variable);
     }
     return buffer;
   }
@@ -66,5 +77,6 @@ export class Variables {
   dispose(): void {
     this.device.destroyBuffers(this.#buffers.values());
     this.#buffers.clear();
+    this.#ready.clear();
   }
 }
