@@ -2,11 +2,20 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { wgsl } from "../shaders/plugin.mjs";
-import type { AdapterChoice } from "../src/cli/browser.ts";
 import { chrome } from "./puppeteer.ts";
+import { testAdapter } from "./test-adapter.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const adapter = (process.env.HYPERLOOM_ADAPTER ?? "auto") as AdapterChoice;
+const isDeno = "Deno" in globalThis;
+
+/** The same tests in each runtime, whatever it can do: `npm test` compares the lists. */
+const gpuTests = {
+  include: ["test/gpu/**/*.test.ts"],
+  testTimeout: 300_000,
+  hookTimeout: 120_000,
+  // One page or process for all files: a new one costs a second each, and compiles anew.
+  isolate: false,
+};
 
 export default defineConfig({
   root,
@@ -18,20 +27,29 @@ export default defineConfig({
         root,
         plugins: [wgsl()],
         test: {
+          ...gpuTests,
           name: "gpu",
-          include: ["test/gpu/**/*.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          // One page for all files: a new one costs a second each.
-          isolate: false,
           browser: {
             enabled: true,
             headless: true,
             ui: false,
             screenshotFailures: false,
-            provider: chrome(adapter),
+            provider: chrome(testAdapter),
             instances: [{ browser: "chrome" }],
           },
+        },
+      },
+      {
+        root,
+        plugins: [wgsl()],
+        test: {
+          ...gpuTests,
+          // In whichever of the two runs Vitest.
+          name: isDeno ? "gpu-deno" : "gpu-node",
+          environment: "node",
+          pool: "forks",
+          maxWorkers: 1,
+          setupFiles: isDeno ? [] : ["test/node-globals.ts"],
         },
       },
       {

@@ -71,7 +71,8 @@ function chosenVariants(): readonly Variant[] {
   return file ? asUsage(() => parseVariants(readFileSync(file, "utf8"), file)) : [];
 }
 
-interface ProcessGpu {
+/** WebGPU in this process, and what gives it. */
+export interface ProcessGpu {
   readonly gpu: GPU;
   readonly runtime: string;
   readonly version: string;
@@ -108,8 +109,12 @@ export function isDeno(): boolean {
 /**
  * WebGPU in this very process with an adapter of the kind wanted, else null.
  * @param required Whether a missing package `webgpu` is an error.
+ * @throws UsageError where that package is required and does not load, with the line to type.
  */
-async function processGpu(adapter: AdapterChoice, required: boolean): Promise<ProcessGpu | null> {
+export async function processGpu(
+  adapter: AdapterChoice,
+  required: boolean,
+): Promise<ProcessGpu | null> {
   if (isDeno()) {
     const gpu = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
     return gpu && (await gpu.requestAdapter())

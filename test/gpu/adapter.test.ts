@@ -1,8 +1,14 @@
 import { expect, test } from "vitest";
+import { describe as described, nameOfAdapter } from "../../src/gpu/adapter";
+import { hostOf } from "../../src/gpu/host";
 
-test("the machine has a WebGPU adapter, and it adds", async () => {
+test("the machine has a WebGPU adapter, and it adds", async ({ task }) => {
   const adapter = await navigator.gpu?.requestAdapter();
   expect(adapter, "no WebGPU adapter: the suite needs one and never skips").toBeTruthy();
+  // The summary of `npm test` prints what it ran on.
+  const { name, version } = hostOf();
+  const on = nameOfAdapter(described((adapter as GPUAdapter).info));
+  Object.assign(task.meta, { ranOn: `${name} ${version}: ${on}` });
   const device = await (adapter as GPUAdapter).requestDevice();
   const code = `
     @group(0) @binding(0) var<storage, read_write> x: array<f32>;

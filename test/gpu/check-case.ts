@@ -1,32 +1,48 @@
 import { expect } from "vitest";
+import type { AdapterDescription } from "../../src/gpu/adapter";
 import { Device, requestDevice } from "../../src/gpu/device";
+import type { Variant } from "../../src/gpu/dispatch";
 import type { Tensor } from "../../src/graph/node";
 import { key, uniform } from "../../src/graph/random";
 import { show, size } from "../../src/graph/shape";
-import { add, mul } from "../../src/ops/elementwise";
-import { sum } from "../../src/ops/reduce";
+import { fill } from "../../src/ops/elementwise";
 import { type HostArray, placeholder } from "../../src/ops/sources";
 import { compile } from "../../src/schedule/executable";
-import { gradient } from "../../src/schedule/gradient";
+import { pullBack } from "../../src/schedule/gradient";
 import type { CaseInput, Nd, OpCase } from "../cases/case";
 
 let shared: Promise<Device> | undefined;
+const asClass = new Map<string, Promise<Device>>();
 
-/** One device for all tests of a page. */
+/** One device for all tests of a page or process. */
 export function testDevice(): Promise<Device> {
   shared ??= requestDevice();
   return shared;
 }
 
+/**
+ * The shared GPUDevice seen in another way. Compiled kernels are those of the shared one: a software
+ * adapter spends two thirds of the tests' time on compiling.
+ */
+async function seenAs(
+  adapter: Partial<AdapterDescription>,
+  variants?: readonly Variant[],
+): Promise<Device> {
+  const { gpu, adapter: real, pipelines } = await testDevice();
+  const device = new Device(gpu, { ...real, ...adapter }, false, false, undefined, variants);
+  return Object.assign(device, { pipelines });
+}
+
 /** The same GPUDevice seen as another class of adapter, so that all kernel variants run here. */
-export async function deviceAs(adapter: "software" | "gpu"): Promise<Device> {
-  const device = await testDevice();
-  return new Device(
-    device.gpu,
-    { ...device.adapter, software: adapter === "software" },
-    false,
-    false,
-  );
+export function deviceAs(adapter: "software" | "gpu"): Promise<Device> {
+  const device = asClass.get(adapter) ?? seenAs({ software: adapter === "software" });
+  asClass.set(adapter, device);
+  return device;
+}
+
+/** The same GPUDevice with variants of the caller's. */
+export function deviceWith(...variants: readonly Variant[]): Promise<Device> {
+  return seenAs({}, variants);
 }
 
 /** The values of a case's input: given, or drawn from its range and rounded to f32. */
@@ -97,12 +113,9 @@ export async function checkCase(device: Device, c: OpCase): Promise<void> {
   const cot = cotangents.map((y, k) => placeholder(`cot${k}`, y.shape));
   const program: Record<string, Tensor> = Object.fromEntries(outputs.map((y, k) => [`y${k}`, y]));
   if (wrt.length > 0) {
-    const loss = outputs.map((y, k) => sum(mul(y, cot[k] as Tensor))).reduce((a, b) => add(a, b));
-    for (const [i, g] of gradient(
-      loss,
-      wrt.map((k) => x[k] as Tensor),
-    ).entries()) {
-      program[`d${wrt[i]}`] = g;
+    const by = wrt.map((k) => x[k] as Tensor);
+    for (const [i, g] of pullBack(outputs, cot, by).entries()) {
+      program[`d${wrt[i]}`] = g ?? fill(0, by[i]?.shape ?? []);
     }
     for (const [k, y] of cotangents.entries()) host[`cot${k}`] = toHost(y);
   }

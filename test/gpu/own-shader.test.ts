@@ -149,3 +149,29 @@ test("what the runtime alone can see, such as one buffer read and written, comes
   using saxpy = await prepareShader(device, SAXPY, twice);
   await expect(saxpy.run()).rejects.toThrow(GpuError);
 });
+
+test.each([
+  ["shader-f16", "f16", "f32(f16(y[id.x]) * 1.5h)", [1.5, 3, 4.5, 6]],
+  ["subgroups", "subgroups", "y[id.x] + subgroupAdd(0.0)", [1, 2, 3, 4]],
+] as const)(
+  "what needs %s computes, or is refused by that name where the runtime has none",
+  async (feature, extension, value, want) => {
+    using y = deviceArray(device, Float32Array.of(1, 2, 3, 4));
+    const code = `enable ${extension};
+    @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+    @compute @workgroup_size(4)
+    fn main(@builtin(global_invocation_id) id: vec3<u32>) { y[id.x] = ${value}; }`;
+    const made = prepareShader(device, code, { name: "special", bind: { y }, grid: [1] });
+    if (device.gpu.features.has(feature)) {
+      using shader = await made;
+      await shader.run();
+      expect(await y.read()).toEqual(Float32Array.from(want));
+    } else {
+      const error = await made.catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(GpuError);
+      expect((error as GpuError).message).toMatch(
+        new RegExp(`kernel special: .*${extension}`, "s"),
+      );
+    }
+  },
+);

@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => device.destroy());
 
 test.each(kernels.map((kernel) => [kernel.name, kernel] as const))(
-  "%s compiles under the browser, without a message, with the layout that was reflected",
+  "%s compiles without a message, with the layout that was reflected",
   async (_name, kernel) => {
     const module = device.createShaderModule({ code: kernel.code });
     const info = await module.getCompilationInfo();

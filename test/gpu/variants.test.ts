@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Device, useDevice } from "../../src/gpu/device";
+import { useDevice } from "../../src/gpu/device";
 import type { Variant } from "../../src/gpu/dispatch";
 import { contractionVariants } from "../../src/ops/contraction-variants";
 import { conv2d } from "../../src/ops/conv2d";
@@ -14,7 +14,7 @@ import type { OpCase } from "../cases/case";
 import { contractionCases } from "../cases/contraction";
 import { conv2dCases } from "../cases/conv2d";
 import { matmulCases } from "../cases/matmul";
-import { checkCase, testDevice } from "./check-case";
+import { checkCase, deviceWith, testDevice } from "./check-case";
 
 // Whatever a table or a caller chooses, for shapes of any class: the results are the same.
 
@@ -24,11 +24,6 @@ const cases: Readonly<Record<string, readonly OpCase[]>> = {
   conv2d: conv2dCases,
   contraction: contractionCases,
 };
-
-async function deviceWith(variant: Variant): Promise<Device> {
-  const device = await testDevice();
-  return new Device(device.gpu, device.adapter, false, false, undefined, [variant]);
-}
 
 /** Some differentiated cases and some larger ones: test/gpu/ops.test.ts runs all by the tables. */
 function some(all: readonly OpCase[]): readonly OpCase[] {
