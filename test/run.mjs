@@ -1,0 +1,162 @@
+/**
+ * `npm test`: the tests of test/gpu in Chrome, in Node and in Deno, and all the others in Node, two
+ * at a time, since each leaves a core of two to itself; arguments go to every Vitest. It compares the
+ * lists of names and ends with one line a runtime. Plain JavaScript, because Node 20 runs it as it
+ * is; Vite loads the rest.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { runnerImport } from "vite";
+import { differences, summarise } from "./summary.mjs";
+
+/**
+ * @typedef {import("./summary.mjs").Report} Report
+ * @typedef {object} Job
+ * @property {string} name what its lines begin with
+ * @property {readonly string[]} projects of vitest.config.ts
+ * @property {readonly string[]} command that runs Vitest
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {string} [missing] why it cannot run
+ */
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const results = join(root, "test/.results");
+const vitest = join(root, "node_modules/vitest/vitest.mjs");
+const own = process.argv.slice(2);
+const adapter = process.env.HYPERLOOM_ADAPTER ?? "auto";
+
+/** Vite's loader for the parts of the terminal that know browsers and adapters. @param {string} path */
+const load = async (path) =>
+  (await runnerImport(join(root, path), { root, configFile: false, logLevel: "error" })).module;
+
+/** @type {typeof import("../src/cli/browser")} */
+const { aptInstall, ensureBrowser } = await load("src/cli/browser.ts");
+/** @type {typeof import("../src/cli/runtimes")} */
+const { processGpu } = await load("src/cli/runtimes.ts");
+
+/** Why there is no Chrome; it is installed first, because its SwiftShader is what Node runs on. */
+function withoutChrome() {
+  try {
+    ensureBrowser();
+    return undefined;
+  } catch (error) {
+    return /** @type {Error} */ (error).message;
+  }
+}
+
+/** Why the tests cannot run in this Node. */
+async function withoutNode() {
+  try {
+    const found = await processGpu(/** @type {"auto"} */ (adapter), true);
+    return found ? undefined : `no ${adapter === "auto" ? "" : `${adapter} `}adapter`;
+  } catch (error) {
+    return /** @type {Error} */ (error).message;
+  }
+}
+
+const deno = join(root, "node_modules/deno/bin.cjs");
+const drivers = adapter === "gpu" ? { VK_LOADER_DRIVERS_DISABLE: "*lvp*" } : {};
+const denoEnv = {
+  XDG_RUNTIME_DIR: tmpdir(),
+  ...process.env,
+  // On Linux wgpu would fall back to OpenGL, which has not even the default limits.
+  ...(process.platform === "linux" ? { DENO_WEBGPU_BACKEND: "vulkan" } : {}),
+  ...(adapter === "software" ? { VK_LOADER_DRIVERS_SELECT: "*lvp*" } : drivers),
+  DENO_NO_UPDATE_CHECK: "1",
+};
+const denoRun = [process.execPath, deno, "run", "-A", "--no-lock"];
+
+/** Why the tests cannot run in Deno. */
+function withoutDeno() {
+  if (!existsSync(deno)) return "the package deno is not installed";
+  const [node, ...args] = [...denoRun, "--no-config", "test/node/naga.ts"];
+  const probe = () => spawnSync(/** @type {string} */ (node), args, { cwd: root, env: denoEnv });
+  let { status, stderr } = probe();
+  if (status === 3 && aptInstall("mesa-vulkan-drivers")) ({ status, stderr } = probe());
+  return status === 0 ? undefined : String(stderr).trim().split("\n")[0] || "it does not start";
+}
+
+/** Runs a job, its lines under its name, and reads its report. @param {Job} job @returns {Promise<Report>} */
+async function run({ name, projects, command: [program = "", ...args], env }) {
+  const file = join(results, `${projects[0]}.json`);
+  const options = ["run", "--config", "test/vitest.config.ts", "--passWithNoTests"];
+  const reports = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  const chosen = projects.map((project) => `--project=${project}`);
+  const child = spawn(program, [...args, vitest, ...options, ...chosen, ...reports, ...own], {
+    cwd: root,
+    env: env ?? process.env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface(stream).on("line", (line) => {
+      if (line.trim()) console.log(`${name.padEnd(7)}| ${line}`);
+    });
+  }
+  const status = await new Promise((resolve) => {
+    child.on("close", resolve);
+    child.on("error", () => resolve(1));
+  });
+  const { testResults = [] } = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+  return {
+    name,
+    status: Number(status ?? 1),
+    tests: testResults.flatMap(
+      (/** @type {{ name: string, assertionResults: Report["tests"] }} */ f) =>
+        f.assertionResults.map((test) => ({ ...test, file: relative(root, f.name) })),
+    ),
+  };
+}
+
+rmSync(results, { recursive: true, force: true });
+mkdirSync(results, { recursive: true });
+const node = [process.execPath];
+const chrome = withoutChrome();
+/** @type {Job[]} */
+const jobs = [
+  { name: "Chrome", projects: ["gpu"], command: node, ...(chrome && { missing: chrome }) },
+  { name: "Deno", projects: ["gpu-deno"], command: denoRun, env: denoEnv },
+  { name: "Node", projects: ["gpu-node"], command: node },
+  { name: "others", projects: ["node", "package"], command: node },
+];
+for (const job of jobs) {
+  const [project] = job.projects;
+  const missing =
+    project === "gpu-deno" ? withoutDeno() : project === "gpu-node" ? await withoutNode() : null;
+  if (missing) job.missing = missing;
+}
+
+/** @type {Report[]} */
+const reports = [];
+const due = jobs.filter((job) => !job.missing);
+const lane = async () => {
+  for (let job = due.shift(); job; job = due.shift()) reports.push(await run(job));
+};
+await Promise.all(Array.from({ length: availableParallelism() > 1 ? 2 : 1 }, lane));
+
+// Chrome is never left out, and where everything must be there nothing is.
+const must = (/** @type {Job} */ { name }) => name === "Chrome" || !!process.env.CI;
+let [passed, failed] = [0, 0];
+console.log();
+for (const line of differences(reports)) {
+  console.log(line);
+  failed++;
+}
+for (const job of jobs) {
+  if (job.missing) {
+    console.log(`gpu tests, ${job.name}: not run, ${job.missing}`);
+    if (must(job)) failed++;
+  }
+  for (const report of reports.filter(({ name }) => name === job.name)) {
+    for (const part of summarise(report)) {
+      console.log(part.line);
+      passed += part.passed;
+      failed += part.failed;
+    }
+  }
+}
+writeFileSync(join(results, "summary.json"), JSON.stringify({ passed, failed }));
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,87 @@
+/**
+ * What `npm test` says at its end, from the reports of its runs.
+ *
+ * @typedef {object} Test
+ * @property {string} file from the root
+ * @property {string} fullName
+ * @property {string} status
+ * @property {{ ranOn?: string }} [meta]
+ *
+ * @typedef {object} Report
+ * @property {string} name the runtime, or "others"
+ * @property {number} status the exit status of its run
+ * @property {readonly Test[]} tests
+ */
+
+/** The most names that a difference shows. */
+const MOST_NAMES = 5;
+
+/**
+ * One line for each runtime whose GPU tests are not those of the first one, names in both directions;
+ * reports of other tests are left out.
+ * @param {readonly Report[]} reports
+ * @returns {string[]}
+ */
+export function differences(reports) {
+  const [first, ...rest] = reports.filter(({ name }) => name !== "others");
+  if (!first) return [];
+  return rest.flatMap((other) => {
+    const [only, missing] = [beyond(other, first), beyond(first, other)];
+    if (only.length + missing.length === 0) return [];
+    const parts = [
+      [`only in ${other.name}`, only],
+      [`only in ${first.name}`, missing],
+    ].flatMap(([where, names]) =>
+      names?.length ? [`${names.length} ${where}: ${show(names)}`] : [],
+    );
+    return [`the tests of ${first.name} and ${other.name} differ: ${parts.join("; ")}`];
+  });
+}
+
+/** Names of tests, with how often each comes, that one report has beyond another. @param {Report} a @param {Report} b */
+function beyond(a, b) {
+  /** @type {Map<string, number>} */
+  const left = new Map();
+  for (const test of b.tests) left.set(nameOf(test), (left.get(nameOf(test)) ?? 0) + 1);
+  return a.tests.map(nameOf).filter((name) => {
+    const n = left.get(name) ?? 0;
+    left.set(name, n - 1);
+    return n <= 0;
+  });
+}
+
+/** @param {Test} test */
+const nameOf = ({ file, fullName }) => `${file}: ${fullName}`;
+
+/** @param {string | readonly string[]} names */
+const show = (names) =>
+  [...names.slice(0, MOST_NAMES), ...(names.length > MOST_NAMES ? ["…"] : [])].join(", ");
+
+/**
+ * A line and the counts of each part of a report. A run that ends badly without a failed test (a
+ * crash, a file that does not load, an error outside of tests) counts as one failure.
+ * @param {Report} report
+ * @returns {{ line: string, passed: number, failed: number }[]}
+ */
+export function summarise({ name, status, tests }) {
+  const on = tests.find(({ meta }) => meta?.ranOn)?.meta?.ranOn ?? name;
+  /** @type {readonly (readonly [string, readonly Test[]])[]} */
+  const parts =
+    name === "others"
+      ? [
+          ["terminal, page and reader tests, Node", tests.filter(({ file }) => !isPackage(file))],
+          ["package tests, everywhere", tests.filter(({ file }) => isPackage(file))],
+        ]
+      : [[`gpu tests, ${on}`, tests]];
+  const broken = status !== 0 && !tests.some((test) => test.status === "failed") ? 1 : 0;
+  return parts.map(([what, some], k) => {
+    const count = (/** @type {string} */ s) => some.filter((test) => test.status === s).length;
+    const extra = k === 0 ? broken : 0;
+    const [passed, failed] = [count("passed"), count("failed") + extra];
+    const ended = extra > 0 ? ` (its run ended with status ${status})` : "";
+    return { line: `${what}: ${passed} passed, ${failed} failed${ended}`, passed, failed };
+  });
+}
+
+/** @param {string} file */
+const isPackage = (file) => /^test[\\/]package[\\/]/.test(file);
