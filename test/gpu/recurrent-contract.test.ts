@@ -45,11 +45,17 @@ function inputs(T: number) {
   };
 }
 
-/** What a wrapped device sees of the second run of a program. */
-async function count(program: Program, T: number) {
+/** A wrapped device for all tests here, so that kernels are compiled once. */
+async function wrapped() {
   const real = await testDevice();
   const { device: gpu, calls } = countingDevice(real.gpu);
-  const device = new Device(gpu, real.adapter, false, false);
+  return { device: new Device(gpu, real.adapter, false, false), calls };
+}
+const counting = wrapped();
+
+/** What a wrapped device sees of the second run of a program. */
+async function count(program: Program, T: number) {
+  const { device, calls } = await counting;
   const variables = new Variables(device, 1);
   const executable = await compile(device, program, { variables });
   await executable.run(inputs(T));
