@@ -11,6 +11,7 @@ import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { runnerImport } from "vite";
+import { wgsl } from "../shaders/plugin.mjs";
 import { differences, summarise } from "./summary.mjs";
 
 /**
@@ -20,7 +21,7 @@ import { differences, summarise } from "./summary.mjs";
  * @property {readonly string[]} projects of vitest.config.ts
  * @property {readonly string[]} command that runs Vitest
  * @property {NodeJS.ProcessEnv} [env]
- * @property {string} [missing] why it cannot run
+ * @property {string | null} missing why it cannot run
  */
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -29,34 +30,16 @@ const vitest = join(root, "node_modules/vitest/vitest.mjs");
 const own = process.argv.slice(2);
 const adapter = process.env.HYPERLOOM_ADAPTER ?? "auto";
 
-/** Vite's loader for the parts of the terminal that know browsers and adapters. @param {string} path */
-const load = async (path) =>
-  (await runnerImport(join(root, path), { root, configFile: false, logLevel: "error" })).module;
-
-/** @type {typeof import("../src/cli/browser")} */
-const { aptInstall, ensureBrowser } = await load("src/cli/browser.ts");
-/** @type {typeof import("../src/cli/runtimes")} */
-const { processGpu } = await load("src/cli/runtimes.ts");
-
-/** Why there is no Chrome; it is installed first, because its SwiftShader is what Node runs on. */
-function withoutChrome() {
-  try {
-    ensureBrowser();
-    return undefined;
-  } catch (error) {
-    return /** @type {Error} */ (error).message;
-  }
-}
-
-/** Why the tests cannot run in this Node. */
-async function withoutNode() {
-  try {
-    const found = await processGpu(/** @type {"auto"} */ (adapter), true);
-    return found ? undefined : `no ${adapter === "auto" ? "" : `${adapter} `}adapter`;
-  } catch (error) {
-    return /** @type {Error} */ (error).message;
-  }
-}
+// Vite's loader, for the parts of the terminal that know browsers and adapters.
+const { module } = await runnerImport(join(root, "test/runtimes.ts"), {
+  root,
+  configFile: false,
+  logLevel: "error",
+  plugins: [wgsl()],
+});
+const { withoutChrome, withoutNode, installDrivers } = /** @type {typeof import("./runtimes")} */ (
+  module
+);
 
 const deno = join(root, "node_modules/deno/bin.cjs");
 const drivers = adapter === "gpu" ? { VK_LOADER_DRIVERS_DISABLE: "*lvp*" } : {};
@@ -76,8 +59,8 @@ function withoutDeno() {
   const [node, ...args] = [...denoRun, "--no-config", "test/node/naga.ts"];
   const probe = () => spawnSync(/** @type {string} */ (node), args, { cwd: root, env: denoEnv });
   let { status, stderr } = probe();
-  if (status === 3 && aptInstall("mesa-vulkan-drivers")) ({ status, stderr } = probe());
-  return status === 0 ? undefined : String(stderr).trim().split("\n")[0] || "it does not start";
+  if (status === 3 && installDrivers()) ({ status, stderr } = probe());
+  return status === 0 ? null : String(stderr).trim().split("\n")[0] || "it does not start";
 }
 
 /** Runs a job, its lines under its name, and reads its report. @param {Job} job @returns {Promise<Report>} */
@@ -114,20 +97,13 @@ async function run({ name, projects, command: [program = "", ...args], env }) {
 rmSync(results, { recursive: true, force: true });
 mkdirSync(results, { recursive: true });
 const node = [process.execPath];
-const chrome = withoutChrome();
 /** @type {Job[]} */
 const jobs = [
-  { name: "Chrome", projects: ["gpu"], command: node, ...(chrome && { missing: chrome }) },
-  { name: "Deno", projects: ["gpu-deno"], command: denoRun, env: denoEnv },
-  { name: "Node", projects: ["gpu-node"], command: node },
-  { name: "others", projects: ["node", "package"], command: node },
+  { name: "Chrome", projects: ["gpu"], command: node, missing: withoutChrome },
+  { name: "Deno", projects: ["gpu-deno"], command: denoRun, env: denoEnv, missing: withoutDeno() },
+  { name: "Node", projects: ["gpu-node"], command: node, missing: withoutNode },
+  { name: "others", projects: ["node", "package"], command: node, missing: null },
 ];
-for (const job of jobs) {
-  const [project] = job.projects;
-  const missing =
-    project === "gpu-deno" ? withoutDeno() : project === "gpu-node" ? await withoutNode() : null;
-  if (missing) job.missing = missing;
-}
 
 /** @type {Report[]} */
 const reports = [];
