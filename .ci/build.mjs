@@ -50,7 +50,13 @@ async function library() {
         output: {
           chunkFileNames: "shared/[name].js",
           // Texts that are alike, side by side: a page that takes them in so compresses better.
-          codeSplitting: { groups: [{ name: "shaders", test: /\.wgsl$/ }] },
+          // What reads them is apart: hyperloom/gpu needs it too, and no shaders.
+          codeSplitting: {
+            groups: [
+              { name: "kernel", test: /gpu.(kernel-source|shipped)\.ts$/, priority: 1 },
+              { name: "shaders", test: /\.wgsl$/ },
+            ],
+          },
         },
       },
     },

@@ -24,7 +24,7 @@ const WEIGHED = [
   },
   { name: "all of hyperloom/gpu", all: "hyperloom/gpu", bound: 11 * 1024 },
   { name: "all of hyperloom/data", all: "hyperloom/data", bound: 16 * 1024 },
-  { name: "all of hyperloom", all: "hyperloom", bound: 115 * 1024 },
+  { name: "all of hyperloom", all: "hyperloom", bound: 110 * 1024 },
 ];
 
 /**

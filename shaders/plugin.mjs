@@ -7,10 +7,12 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { reflect } from "./reflect.mjs";
+import { ship } from "./ship.mjs";
 
 /** @typedef {import("../src/gpu/kernel-source").KernelSource} KernelSource */
 
 const FOLDER = dirname(fileURLToPath(import.meta.url));
+const SHIPPED = fileURLToPath(new URL("../src/gpu/shipped.ts", import.meta.url));
 
 /** The name under which a shader file is imported: `matmul_tile.wgsl` gives `matmulTile`. @param {string} file */
 export function exportName(file) {
@@ -70,29 +72,7 @@ export function declareAll() {
   return files.length;
 }
 
-/**
- * Shader text without line comments, indentation, empty lines and spaces around punctuation. Lines
- * stay lines, for compilers' messages; `var<storage, read> x:` and the epilogue's hook stay as they
- * are, since plans look for them; and so do +, - and > =, which would become other operators.
- * @param {string} code
- */
-function strip(code) {
-  if (code.includes("/*")) return code;
-  const dense = (/** @type {string} */ line) =>
-    /^(?:@group|fn epilogue\()|> =/.test(line)
-      ? line
-      : line.replace(/ ?([=*/%<>|,;:{}()?^]) ?/g, "$1");
-  return code
-    .replace(/\/\/.*$/gm, "")
-    .replace(/^[ \t]+|[ \t]+$/gm, "")
-    .replace(/\n{2,}/g, "\n")
-    .trim()
-    .split("\n")
-    .map(dense)
-    .join("\n");
-}
-
-/** The Vite plugin. Production builds carry the stripped text. @returns {import("vite").Plugin} */
+/** The Vite plugin. Builds carry shaders as `ship` writes them. @returns {import("vite").Plugin} */
 export function wgsl() {
   let production = false;
   return {
@@ -107,9 +87,13 @@ export function wgsl() {
         const kernels = readShader(id);
         declare(id, kernels);
         const lines = kernels.map((kernel) => {
-          const shipped = production ? { ...kernel, code: strip(kernel.code) } : kernel;
-          return `export const ${exportName(kernel.name)} = /* @__PURE__ */ Object.freeze(${JSON.stringify(shipped)});\n`;
+          const [made, values] = production
+            ? ["shipped", ship(kernel)]
+            : ["Object.freeze", [kernel]];
+          const call = `${made}(${values.map((value) => JSON.stringify(value)).join(", ")})`;
+          return `export const ${exportName(kernel.name)} = /* @__PURE__ */ ${call};\n`;
         });
+        if (production) lines.unshift(`import { shipped } from ${JSON.stringify(SHIPPED)};\n`);
         return {
           code: lines.join(""),
           map: null,

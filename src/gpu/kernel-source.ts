@@ -17,6 +17,20 @@ export interface UniformLayout<U extends string = string> {
   readonly fields: Readonly<Record<U, { readonly offset: number; readonly type: UniformType }>>;
 }
 
+/** Where the fields of a uniform struct lie: scalars at multiples of 4 bytes, vec4s of 16. */
+export function layoutOf(
+  members: readonly (readonly [name: string, type: UniformType])[],
+): Omit<UniformLayout, "binding"> {
+  let end = 0;
+  const fields = members.map(([name, type]) => {
+    const bytes = type.startsWith("vec4") ? 16 : 4;
+    const offset = Math.ceil(end / bytes) * bytes;
+    end = offset + bytes;
+    return [name, { offset, type }] as const;
+  });
+  return { size: Math.ceil(end / 16) * 16, fields: Object.fromEntries(fields) };
+}
+
 /**
  * A shader file as reflected at build time: its text and the names it binds. `B`, `U` and `O` are
  * the literal names of storage bindings, uniform fields and overrides, so that a wrong name is a

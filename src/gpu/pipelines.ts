@@ -126,7 +126,8 @@ async function shaderErrors(module: GPUShaderModule, code: string): Promise<stri
   return errors
     .slice(0, MOST_ERRORS)
     .map(({ lineNum, linePos, message }) => {
-      const line = lines[lineNum - 1]?.trim();
+      // A line of a shader as shipped is a whole function.
+      const line = lines[lineNum - 1]?.slice(Math.max(0, linePos - 100), linePos + 100).trim();
       // Messages of some runtimes draw the place over several lines.
       const [first = ""] = message.trim().split("\n");
       if (!line) return first;

@@ -1,4 +1,10 @@
-import type { KernelSource, StorageBinding, UniformLayout, UniformType } from "./kernel-source";
+import {
+  type KernelSource,
+  layoutOf,
+  type StorageBinding,
+  type UniformLayout,
+  type UniformType,
+} from "./kernel-source";
 
 // A reader of a shader's module-scope declarations: bindings, the uniform's layout, overrides, entry
 // points. All else is for the runtime's own compiler to judge.
@@ -191,7 +197,7 @@ export function kernelSource(code: string, options: KernelOptions = {}): KernelS
   return Object.freeze({ name, code, entryPoint, bindings, uniforms, overrides, workgroupSize });
 }
 
-/** Offsets of a uniform's fields: scalars lie at multiples of 4 bytes, vec4s of 16. */
+/** The fields of a uniform, which may be a struct or one value. */
 function uniformFields(
   text: string,
   bound: string,
@@ -201,9 +207,7 @@ function uniformFields(
 ): Omit<UniformLayout, "binding"> {
   const body = new RegExp(`\\bstruct\\s+${type}\\s*\\{([^}]*)\\}`).exec(text)?.[1];
   const members = body === undefined ? [`${bound}: ${type}`] : splitMembers(body);
-  const fields: Record<string, { offset: number; type: UniformType }> = {};
-  let end = 0;
-  for (const member of members) {
+  const read = members.map((member): [string, UniformType] => {
     const [, field, given] = /^(\w+)\s*:\s*(.+)$/s.exec(member) ?? [];
     if (field === undefined || given === undefined) {
       return refuse(`uniform ${bound}: cannot read the field "${member}"; write it as name: type`);
@@ -214,12 +218,9 @@ function uniformFields(
         `uniform field ${field} has type ${full}; use one of ${UNIFORM_TYPES.join(", ")}`,
       );
     }
-    const bytes = full.startsWith("vec4") ? 16 : 4;
-    const offset = Math.ceil(end / bytes) * bytes;
-    fields[field] = { offset, type: full as UniformType };
-    end = offset + bytes;
-  }
-  return { size: Math.ceil(end / 16) * 16, fields };
+    return [field, full as UniformType];
+  });
+  return layoutOf(read);
 }
 
 /** The members of a struct, split at commas outside of < >. */

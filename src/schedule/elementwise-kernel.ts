@@ -183,7 +183,7 @@ ${mask}  y[q] = ${stored};
   };
 }
 
-const EPILOGUE = /fn epilogue\(x: f32, i: u32\) -> f32 \{ return x; \}/;
+const EPILOGUE = /fn epilogue\([^}]*\}/;
 
 /** Whether a kernel declares the hook that `withEpilogue` fills. */
 export function hasEpilogue(kernel: KernelSource): boolean {

@@ -4,7 +4,10 @@ import { basename } from "node:path";
 import { describe, expect, test } from "vitest";
 import { shaderFiles } from "../../shaders/plugin.mjs";
 import { reflect } from "../../shaders/reflect.mjs";
+import { dense, ship } from "../../shaders/ship.mjs";
 import { aptInstall } from "../../src/cli/browser";
+import { shipped } from "../../src/gpu/shipped";
+import { hasEpilogue } from "../../src/schedule/elementwise-kernel";
 
 const files = shaderFiles();
 
@@ -66,6 +69,40 @@ describe.each(files.map((file) => [basename(file), file] as const))("%s", (_name
       unnamed.map(({ name }) => name),
       "bindings that the header does not explain",
     ).toEqual([]);
+  });
+});
+
+describe("as shipped", () => {
+  test.each(files.map((file) => [basename(file), file]))("%s is what it was", (_name, file) => {
+    const { code, ...kernel } = reflect(file, readFileSync(file, "utf8"));
+    const made = shipped(...ship({ ...kernel, code }));
+    expect(dense(made.code)).toBe(dense(dense(made.code)));
+    expect(hasEpilogue(made)).toBe(hasEpilogue({ ...kernel, code }));
+    for (const { name, access } of kernel.bindings) {
+      expect(made.code).toContain(`var<storage, ${access}> ${name}: `);
+    }
+    // By the text that is compiled, and by the record that is bound.
+    const { code: _, ...again } = reflect(file, made.code);
+    expect(again).toEqual(kernel);
+    const { overrides, ...record } = made;
+    const known = Object.entries(overrides).filter(([, value]) => !Number.isNaN(value));
+    expect({ ...record, overrides: { ...kernel.overrides, ...Object.fromEntries(known) } }).toEqual(
+      { ...kernel, code: made.code },
+    );
+    expect(Object.keys(overrides)).toEqual(Object.keys(kernel.overrides));
+  });
+
+  test("spaces and commas go where nothing else is meant without them", () => {
+    const code = `// what
+      fn f(a: vec4<f32>, b: array<vec2<u32>, 3>,) -> f32 {
+        let c: array<f32, 2> = array<f32, 2>(1e-3, - -a.x,); // two
+        return c[0] - -0x1eu * f32(b[1].x >> 2u) + (a.y);
+      }
+      const D = 4u;`;
+    expect(dense(code)).toBe(
+      "fn f(a:vec4f,b:array<vec2u,3>)->f32{let c:array<f32,2> =array<f32,2>(1e-3,- -a.x);" +
+        "return c[0]- -0x1eu*f32(b[1].x>>2u)+(a.y);}\nconst D=4u;",
+    );
   });
 });
 
