@@ -14,13 +14,13 @@ import {
   evaluation,
   evaluationBatch,
   hyperCnn,
-  imageSettings,
   kernelMatrix,
   optimizerOf,
   requestDevice,
   trainStep,
   Variables,
 } from "../src/index";
+import { imageSettings } from "../src/train/image-task";
 
 /** What the page asks for: sizes (default: the preset's), and milliseconds between two pictures. */
 export interface Settings {

@@ -1,6 +1,6 @@
 /**
  * hyperloom: hypernetworks, trained and run on WebGPU. This file is the public surface: re-exports
- * only.
+ * only. Op records, and what only the terminal decides (presets, flags), are no part of it.
  */
 export * from "./data/index";
 export {
@@ -64,9 +64,19 @@ export {
   zeroState,
 } from "./nn/cell";
 export { type CellDropout, dropoutCell } from "./nn/cell-dropout";
-export * from "./nn/cnn";
+export { cnn, type CnnOptions, type CnnParams, type ConvParams } from "./nn/cnn";
 export * from "./nn/dense";
-export * from "./nn/init";
+export {
+  constantInit,
+  glorotUniform,
+  heNormal,
+  type Init,
+  normalInit,
+  orthogonal,
+  truncatedNormal,
+  uniformInit,
+  zeros,
+} from "./nn/init";
 export * from "./nn/language-model";
 export * from "./nn/losses";
 export {
@@ -83,29 +93,109 @@ export * from "./nn/recurrent";
 export * from "./nn/residual";
 export { overSequence, type Recurrent } from "./nn/sequence";
 export { countParameters, type ModuleSlabs, type Slab, slabsOf } from "./nn/slabs";
-export * from "./nn/wide-resnet";
-export * from "./ops/batch-norm";
-export * from "./ops/categorical";
-export * from "./ops/contraction";
+export { wideResNet, type WideResNetOptions } from "./nn/wide-resnet";
+export {
+  type BatchNormAttrs,
+  batchNormEvaluation,
+  type BatchNormOptions,
+  type BatchNormResult,
+  batchNormTraining,
+} from "./ops/batch-norm";
+export { categorical } from "./ops/categorical";
+export type { ContractionAttrs } from "./ops/contraction";
 export type { CellAttrs } from "./ops/cell";
-export * from "./ops/conv2d";
+export {
+  conv2d,
+  type Conv2dAttrs,
+  type Conv2dOptions,
+  type InputGradientAttrs,
+  type KernelGradientAttrs,
+  type Padding,
+  type Pads,
+} from "./ops/conv2d";
 export type { Pair } from "./ops/conv2d-geometry";
-export * from "./ops/dropout";
-export * from "./ops/elementwise";
-export * from "./ops/gather";
-export * from "./ops/generate";
-export * from "./ops/hyper-lstm-cell";
-export * from "./ops/layer-norm";
-export * from "./ops/layout";
-export * from "./ops/lstm-cell";
-export * from "./ops/matmul";
-export * from "./ops/mixture-density";
-export * from "./ops/pool";
-export * from "./ops/reduce";
-export * from "./ops/softmax-cross-entropy";
+export { dropout, type DropoutAttrs, dropoutMask } from "./ops/dropout";
+export {
+  abs,
+  add,
+  cast,
+  cos,
+  div,
+  equalTo,
+  exp,
+  fill,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  notEqual,
+  relu,
+  rsqrt,
+  sigmoid,
+  sin,
+  softplus,
+  sqrt,
+  square,
+  sub,
+  tanh,
+  type TensorOrNumber,
+  where,
+} from "./ops/elementwise";
+export { gather } from "./ops/gather";
+export { contraction, generateSlices, linear, type TileGrid } from "./ops/generate";
+export { hyperLstmCell, hyperScale } from "./ops/hyper-lstm-cell";
+export { layerNorm, type LayerNormAttrs, type LayerNormGradientAttrs } from "./ops/layer-norm";
+export { broadcastTo, concat, flip, pad, type Placement, slice, transpose } from "./ops/layout";
+export {
+  type CellGradientAttrs,
+  type CellInputs,
+  type CellUpdateOptions,
+  lstmCell,
+  lstmCellGradient,
+} from "./ops/lstm-cell";
+export {
+  matmul,
+  type MatmulAttrs,
+  type MatmulOptions,
+  matmulPair,
+  type MatmulPairAttrs,
+} from "./ops/matmul";
+export { mixtureDensity } from "./ops/mixture-density";
+export {
+  averagePool2d,
+  type AveragePoolAttrs,
+  globalAveragePool,
+  maxPool2d,
+  type PoolAttrs,
+  type PoolOptions,
+} from "./ops/pool";
+export { max, mean, min, type ReduceAttrs, type ReduceOptions, sum } from "./ops/reduce";
+export {
+  type CrossEntropyGradientAttrs,
+  logSoftmax,
+  meanSoftmaxCrossEntropy,
+  softmax,
+  type SoftmaxAttrs,
+  softmaxCrossEntropy,
+} from "./ops/softmax-cross-entropy";
 export { parseVariants } from "./ops/variant-file";
 export { VARIANT_KERNELS } from "./ops/variants";
-export * from "./ops/optimizer-updates";
+export {
+  type AdamAttrs,
+  adamScalars,
+  adamUpdate,
+  clipByGlobalNorm,
+  type ClipRule,
+  globalNorm,
+  type SgdAttrs,
+  sgdScalars,
+  sgdUpdate,
+} from "./ops/optimizer-updates";
 export {
   constant,
   type HostArray,
@@ -114,7 +204,7 @@ export {
   type Variable,
   type VariableEntry,
 } from "./ops/sources";
-export * from "./ops/views";
+export { pack, reshape, type SlabLayout, unpack } from "./ops/views";
 export * from "./optim/optimizer";
 export * from "./optim/schedule";
 export {
@@ -130,15 +220,53 @@ export type { WaitOptions } from "./schedule/kernels";
 export type { Plan } from "./schedule/plan";
 export type { ScanOptions } from "./schedule/scan";
 export { Variables } from "./schedule/variables";
-export * from "./train/checkpoint";
-export * from "./train/checkpoint-settings";
-export * from "./train/events";
-export { gradientNorms } from "./train/gradient-norms";
-export * from "./train/image-models";
-export * from "./train/image-task";
+export {
+  type Checkpoint,
+  CheckpointError,
+  type CheckpointMetadata,
+  checkpointModel,
+  loadCheckpoint,
+  readCheckpoint,
+  restoreCheckpoint,
+  saveCheckpoint,
+  writeCheckpoint,
+} from "./train/checkpoint";
+export { checkpointSettings } from "./train/checkpoint-settings";
+export type {
+  CheckpointEvent,
+  CompilingEvent,
+  DoneEvent,
+  EvalEvent,
+  Evaluated,
+  EvaluatingEvent,
+  Json,
+  JsonObject,
+  Measures,
+  RunEvent,
+  StartEvent,
+  StepEvent,
+  StoppedEvent,
+  Unit,
+} from "./train/events";
+export { type AnyHyper, type AnyModel, type ImageModelName, isHyper } from "./train/image-models";
+export {
+  evaluateImages,
+  evaluationBatch,
+  type ImageFlags,
+  imageTask,
+  plainWeights,
+} from "./train/image-task";
 export * from "./train/load-model";
 export * from "./train/loop";
-export * from "./train/models";
+export {
+  buildModel,
+  type ModelName,
+  modelNames,
+  modelSpec,
+  type ModelSpec,
+  namedModel,
+  type NamedModel,
+} from "./train/models";
 export type { AllowedOptions, ModelEntry } from "./train/model-entry";
 export {
   type BatchOptions as ProgramOptions,
@@ -147,7 +275,7 @@ export {
   prediction,
   trainStep,
 } from "./train/programs";
-export * from "./train/sequence-data";
+export { type SequenceData, textData, type WindowOptions } from "./train/sequence-data";
 export { type SequenceModelName, sequenceModelNames } from "./train/sequence-models";
 export {
   bitsPerSymbol,
@@ -156,8 +284,8 @@ export {
   sequenceEvaluation,
   sequenceStep,
 } from "./train/sequence-programs";
-export * from "./train/sequence-settings";
-export { evaluateSequences, fitChunk, sequenceTask } from "./train/sequence-task";
+export type { SequenceFlags } from "./train/sequence-settings";
+export { evaluateSequences, sequenceTask } from "./train/sequence-task";
 export {
   languageOf,
   loadSampler,
@@ -167,7 +295,21 @@ export {
   type ScaleChange,
   samplingProgram,
 } from "./train/sampler";
-export * from "./train/settings";
+export {
+  type BasePreset,
+  type ImageSettings,
+  type ImageTaskName,
+  type OptimizerName,
+  optimizerOf,
+  type RateSettings,
+  type RunSettings,
+  type SequenceSettings,
+  type SequenceTaskName,
+  SettingsError,
+  type TaskName,
+  type TrainFlags,
+  type TrainSettings,
+} from "./train/settings";
 export type { PassOptions, Split, StepInputs, Task } from "./train/task";
 export {
   type NamedSafeTensor,
