@@ -49,7 +49,6 @@ export { type GenerationOptions, hyperCell } from "./hyper/hyper-cell";
 export * from "./hyper/hyper-cnn";
 export * from "./hyper/hyper-lstm";
 export * from "./hyper/hyper-rnn";
-export * from "./hyper/layouts";
 export * from "./hyper/shared";
 export * from "./hyper/static";
 export * from "./hyper/wide-resnet";

@@ -1,6 +1,6 @@
 import type { Device } from "./device";
 import type { KernelSource, UniformType } from "./kernel-source";
-import type { UniformValue } from "./dispatch";
+import { expectNames, type UniformValue } from "./dispatch";
 
 /** GPUBufferUsage flags; the global is missing in some runtimes. */
 export const BufferUsage = {
@@ -54,18 +54,10 @@ export function packUniforms(
   const bytes = new ArrayBuffer(layout ? Math.ceil(layout.size / 16) * 16 : 0);
   const view = new DataView(bytes);
   const fields = Object.entries(layout?.fields ?? {});
-  for (const name of Object.keys(values)) {
-    if (!fields.some(([field]) => field === name)) {
-      throw new Error(
-        `hyperloom: kernel ${kernel.name} has no uniform ${name}; it has ${fields.map(([f]) => f).join(", ")}`,
-      );
-    }
-  }
+  const names = fields.map(([name]) => name);
+  expectNames(kernel.name, "uniform", names, Object.keys(values));
   for (const [name, { offset, type }] of fields) {
-    const value = values[name];
-    if (value === undefined) {
-      throw new Error(`hyperloom: kernel ${kernel.name}: uniform ${name} was not given`);
-    }
+    const value = values[name] as UniformValue;
     if (typeof value === "number") put(view, offset, type, value);
     else for (const [i, v] of value.entries()) put(view, offset + 4 * i, type, v);
   }

@@ -67,7 +67,7 @@ export function dispatch<T, B extends string, U extends string, O extends string
 }
 
 /** @throws Error where the names given are not those wanted. */
-function expectNames(
+export function expectNames(
   kernel: string,
   what: string,
   wanted: readonly string[],
@@ -77,9 +77,9 @@ function expectNames(
   const unknown = given.filter((name) => !wanted.includes(name));
   if (missing.length === 0 && unknown.length === 0) return;
   const fault =
-    missing.length > 0
-      ? `${what} ${missing.join(", ")} is not given`
-      : `there is no ${what} ${unknown.join(", ")}`;
+    unknown.length > 0
+      ? `there is no ${what} ${unknown.join(", ")}`
+      : `${what} ${missing.join(", ")} is not given`;
   throw new Error(
     `hyperloom: kernel ${kernel}: ${fault}; its ${what}s are ${wanted.join(", ") || "none"}`,
   );

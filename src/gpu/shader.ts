@@ -1,7 +1,7 @@
 import { type BufferRange, BufferUsage, packUniforms } from "./buffers";
 import type { Device } from "./device";
 import { DeviceArray } from "./device-array";
-import { MAX_WORKGROUPS_PER_DIMENSION, type UniformValue } from "./dispatch";
+import { expectNames, MAX_WORKGROUPS_PER_DIMENSION, type UniformValue } from "./dispatch";
 import { LimitError } from "./errors";
 import type { KernelSource } from "./kernel-source";
 import { encode, type Recorded } from "./record";
@@ -11,10 +11,12 @@ import { kernelSource, type KernelOptions } from "./wgsl-text";
 /** What a shader's binding is given: an array, or a range of any buffer with usage STORAGE. */
 export type Bound = DeviceArray | BufferRange;
 
+type Named = Readonly<Record<string, Bound>>;
+
 /** How a shader is run. */
 export interface ShaderCall extends KernelOptions {
   /** What is bound, by the names of the shader's variables, or in the order of their numbers. */
-  readonly bind: Readonly<Record<string, Bound>> | readonly Bound[];
+  readonly bind: Named | readonly Bound[];
   /** Values of the uniform's fields by name. */
   readonly uniforms?: Readonly<Record<string, UniformValue>>;
   /** Values of overrides in place of their defaults; booleans as 0 or 1. */
@@ -118,22 +120,16 @@ export class PreparedShader {
 /** What is bound, in the order of the shader's bindings. */
 function ranges(kernel: KernelSource, bind: ShaderCall["bind"]): BufferRange[] {
   const names = kernel.bindings.map(({ name }) => name);
-  const told = `hyperloom: kernel ${kernel.name}:`;
-  const given = Array.isArray(bind) ? (bind as readonly Bound[]) : Object.values(bind);
-  const unknown = Array.isArray(bind) ? [] : Object.keys(bind).filter((n) => !names.includes(n));
-  if (unknown.length > 0) {
-    throw new Error(
-      `${told} it has no binding ${unknown.join(", ")}; it binds ${names.join(", ")}`,
-    );
-  }
+  const listed = Array.isArray(bind);
+  if (!listed) expectNames(kernel.name, "binding", names, Object.keys(bind));
+  const given = listed ? (bind as readonly Bound[]) : names.map((n) => (bind as Named)[n] as Bound);
   if (given.length !== names.length) {
     throw new Error(
-      `${told} it binds ${names.length} buffers (${names.join(", ")}), ${given.length} were given`,
+      `hyperloom: kernel ${kernel.name}: it binds ${names.length} buffers (${names.join(", ")}), ` +
+        `${given.length} were given`,
     );
   }
-  const byName = bind as Readonly<Record<string, Bound>>;
-  const bound = Array.isArray(bind) ? given : names.map((name) => byName[name] as Bound);
-  return bound.map((b) => (b instanceof DeviceArray ? b.range : b));
+  return given.map((b) => (b instanceof DeviceArray ? b.range : b));
 }
 
 /** @throws RangeError for numbers of workgroups that cannot be. */

@@ -117,11 +117,11 @@ test("what does not fit is refused before any work of the GPU", async () => {
   const { created } = device.counts;
   const good = { bind: { x, y: x }, uniforms: { n: 1, a: 1 }, grid: [1] };
   const refused: [object, RegExp][] = [
-    [{ bind: { x } }, /binds 2 buffers \(x, y\), 1 were given/],
-    [{ bind: { x, z: x } }, /no binding z; it binds x, y/],
+    [{ bind: { x } }, /binding y is not given; its bindings are x, y/],
+    [{ bind: { x, z: x } }, /there is no binding z; its bindings are x, y/],
     [{ bind: [x, x, x] }, /binds 2 buffers \(x, y\), 3 were given/],
-    [{ uniforms: { n: 1 } }, /uniform a was not given/],
-    [{ uniforms: { n: 1, a: 1, b: 1 } }, /has no uniform b; it has n, a/],
+    [{ uniforms: { n: 1 } }, /uniform a is not given; its uniforms are n, a/],
+    [{ uniforms: { n: 1, a: 1, b: 1 } }, /there is no uniform b; its uniforms are n, a/],
     [{ overrides: { TILE: 4 } }, /has no override TILE; it has WORKGROUP/],
     [{ grid: [70_000] }, /grid is \[70000\], must be one to three integers from 1 to 65535/],
     [{ grid: [1, 0] }, /grid is \[1, 0\]/],
