@@ -3,6 +3,7 @@
  * beside them, so those that a page does not use are dropped: in source files `sideEffects` of
  * package.json says so for each module; built, many modules are one. And the gradient of an op, which
  * stands in its record beside the rest, is left out where `__HYPERLOOM_INFERENCE__` is defined as true.
+ * What the tables of variants say of their measurements is for readers of the source.
  */
 import ts from "typescript";
 
@@ -67,6 +68,20 @@ function gradients(node) {
   return found;
 }
 
+/** Leaves out the `measured` of a table's rows, which nothing reads that runs. @param {ts.Node} node @returns {Edit[]} */
+function measurements(node) {
+  if (ts.isPropertyAssignment(node) && node.name.getText() === "measured") {
+    if (!ts.isStringLiteralLike(node.initializer)) return [];
+    const at = node.getFullStart();
+    const comma = /^\s*,/.exec(node.getSourceFile().text.slice(node.getEnd()))?.[0] ?? "";
+    return [{ at, remove: node.getEnd() - at + comma.length, text: "" }];
+  }
+  /** @type {Edit[]} */
+  const found = [];
+  ts.forEachChild(node, (child) => void found.push(...measurements(child)));
+  return found;
+}
+
 /**
  * A chunk of the library with these marks.
  * @param {string} name @param {string} code
@@ -85,7 +100,7 @@ export function markForBundlers(name, code) {
       const text = statement.getText().slice(0, 80);
       throw new Error(`hyperloom: dist/${name} acts when it is imported: ${text}`);
     }
-    return [...pureConstants(statement), ...gradients(statement)];
+    return [...pureConstants(statement), ...gradients(statement), ...measurements(statement)];
   });
   let marked = code;
   // From the end, so that places stay what they were.

@@ -32,6 +32,16 @@ describe("a bundle for inference", () => {
     );
   });
 
+  test("leaves out what the rows of a table were chosen by", () => {
+    const rows =
+      'var table = { rows: [{ kernel: "a", measured: "3.1" }, { measured: "2", n: 1 }] };';
+    const code = markForBundlers("chunk.js", `${rows}\nexport { table };`);
+    const made = new Function(code.replace("export { table };", "return table;"))() as object;
+    expect(made).toEqual({ rows: [{ kernel: "a" }, { n: 1 }] });
+    const computed = "var measured = 1;\nvar a = { measured: measured };\nexport { a };";
+    expect(markForBundlers("chunk.js", computed)).toBe(computed);
+  });
+
   test("says why it cannot train", () => {
     const y = relu(placeholder("x", [3]));
     const { gradient: _, ...record } = y.node.op;
