@@ -5,15 +5,10 @@ import { type ParamSpec, specs } from "../nn/module";
 import { countParameters } from "../nn/slabs";
 import { adam } from "../optim/optimizer";
 import { type AnyModel, isHyper } from "../train/image-models";
-import {
-  buildModel,
-  type ModelSpec,
-  modelLabel,
-  modelSummary,
-  parametersByPart,
-} from "../train/models";
+import { buildModel, type ModelSpec, modelLabel, parametersByPart } from "../train/models";
 import { evaluation, trainStep } from "../train/programs";
 import type { ImageFlags } from "../train/image-task";
+import { modelSummaries } from "./model-summaries";
 import { networkOf } from "./network";
 import { bytes, count, type Output, percent } from "./output";
 import { type PlanCounts, planCounts } from "./plan-counts";
@@ -73,7 +68,7 @@ export async function imageInfo(asked: ImageInfo, output: Output): Promise<void>
   const say = (name: string, text: string): void => output.say(`${name.padEnd(18)} ${text}`);
   const share = (n: number, text: string): string =>
     `${count(n).padStart(9)}  ${percent(n / total).padStart(6)}${text}`;
-  say("model", `${label}: ${modelSummary(spec.name)}`);
+  say("model", `${label}: ${modelSummaries[spec.name]}`);
   const shown = Object.entries(spec.options).map(([k, v]) => `${k} ${JSON.stringify(v)}`);
   say("options", shown.join(", "));
   say("parameters", count(total));

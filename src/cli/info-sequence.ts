@@ -1,6 +1,6 @@
 import type { Target } from "../gpu/dispatch";
 import { countParameters } from "../nn/slabs";
-import { buildModel, modelSummary, parametersByPart } from "../train/models";
+import { buildModel, parametersByPart } from "../train/models";
 import type { SequenceData } from "../train/sequence-data";
 import type { SequenceModelName } from "../train/sequence-models";
 import { type SequencePresetName, sequencePresets } from "../train/sequence-presets";
@@ -9,6 +9,7 @@ import { fitChunk, sequencePrograms } from "../train/sequence-task";
 import type { SequenceSettings, SequenceTaskName } from "../train/settings";
 import { recallSizes } from "../data/recall";
 import { bytes, count, type Output, percent } from "./output";
+import { modelSummaries } from "./model-summaries";
 import { defaultTarget, type PlanCounts, planCounts } from "./plan-counts";
 import { asUsage } from "./errors";
 
@@ -81,7 +82,7 @@ export function sequenceInfo(asked: SequenceInfo, output: Output): void {
   const windows = ({ batch, seq, chunk }: SequenceSettings): string =>
     `${batch} × ${seq}${chunk < seq ? ` in chunks of ${chunk}` : ""}`;
   const rows: [string, string][] = [
-    ["model", `${settings.model.name}: ${modelSummary(settings.model.name)}`],
+    ["model", `${settings.model.name}: ${modelSummaries[settings.model.name]}`],
     ["task", `${task}, preset ${preset}, ${symbols} symbols`],
     [
       "options",

@@ -49,28 +49,23 @@ const wrnDefaults = {
 /** The models of images by name. */
 export const imageModels: Readonly<Record<ImageModelName, ModelEntry<AnyModel>>> = {
   cnn: {
-    summary: "two convolutions and a dense layer, all weights direct",
     defaults: { ...cnnDefaults, init: "he" },
     build: (options) => cnn(options as CnnOptions) as unknown as AnyModel,
   },
   "hyper-cnn": {
-    summary: "the same network, its second kernel generated from an embedding",
     defaults: { ...cnnDefaults, nz: 4, d: 4, init: "hyperfan", l2: 0 },
     build: (options) => hyperCnn(options as HyperCnnOptions) as unknown as AnyModel,
   },
   wrn: {
-    summary: "a Wide ResNet, all kernels direct",
     defaults: wrnDefaults,
     build: (options) => wideResNet(options as unknown as WideResNetOptions),
   },
   "hyper-wrn": {
-    summary: "a Wide ResNet, all 3×3 kernels behind the stem made by one generator",
     defaults: { ...wrnDefaults, nz: 64, d: 64 },
     build: (options) =>
       hyperWideResNet(options as unknown as HyperWideResNetOptions) as unknown as AnyModel,
   },
   "shared-wrn": {
-    summary: "a Wide ResNet, the layers of a group sharing one kernel",
     defaults: wrnDefaults,
     build: (options) => sharedWideResNet(options as unknown as WideResNetOptions),
   },

@@ -2,8 +2,6 @@ import type { Json, JsonObject } from "./events";
 
 /** What a model's name stands for. */
 export interface ModelEntry<M> {
-  /** One sentence. */
-  readonly summary: string;
   /** Every option with its default. */
   readonly defaults: JsonObject;
   /** Builds it from all options, checked. */

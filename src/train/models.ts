@@ -120,11 +120,6 @@ export function buildModel({ name, options }: ModelSpec): NamedModel {
   return find(name).entry.build(modelSpec(name, options).options);
 }
 
-/** One sentence on a model. */
-export function modelSummary(name: ModelName): string {
-  return find(name).entry.summary;
-}
-
 /** What a model is on a device: parameters, and running statistics where it has them. */
 export function modelVariables(model: NamedModel): Variable[] {
   const { parameters, state } = slabsOf(model);

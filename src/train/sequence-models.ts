@@ -48,12 +48,10 @@ const hyperGated = { ...every, ...gated, ...generated, keepHyper: 1 };
 
 /** A stack of equal layers over symbols: dropout of the first one's input and of every output. */
 function entry(
-  summary: string,
   defaults: JsonObject,
   layer: (inputs: number, units: number, options: CellChoice) => Cell,
 ): ModelEntry<LanguageModel> {
   return {
-    summary,
     defaults,
     build: (options) => {
       const { symbols, outputs, hidden, layers, keepInput, keepOutput } = options as typeof every;
@@ -89,26 +87,17 @@ const hyperLstmLayer =
 
 /** The models of sequences by name. */
 export const sequenceModels: Readonly<Record<SequenceModelName, ModelEntry<LanguageModel>>> = {
-  rnn: entry("the basic recurrent network", every, (inputs, units) => rnn({ inputs, units })),
-  lstm: entry("the LSTM", { ...every, ...gated }, lstmLayer(false)),
-  "ln-lstm": entry("the LSTM with layer norm", { ...every, ...gated, eps: 1e-5 }, lstmLayer(true)),
-  gru: entry("the gated recurrent unit", every, (inputs, units) => gru({ inputs, units })),
+  rnn: entry(every, (inputs, units) => rnn({ inputs, units })),
+  lstm: entry({ ...every, ...gated }, lstmLayer(false)),
+  "ln-lstm": entry({ ...every, ...gated, eps: 1e-5 }, lstmLayer(true)),
+  gru: entry(every, (inputs, units) => gru({ inputs, units })),
   hyperrnn: entry(
-    "a recurrent network whose weights a smaller one makes at every step",
     { ...every, ...generated, form: "scaling" },
     (inputs, units, { hyper, nz, init, source, form }) =>
       hyperRnn({ inputs, units, hyperUnits: hyper, nz, init, source, form }),
   ),
-  hyperlstm: entry(
-    "an LSTM whose gates a smaller LSTM scales at every step",
-    hyperGated,
-    hyperLstmLayer(false),
-  ),
-  "ln-hyperlstm": entry(
-    "the same with layer norm in both cells",
-    { ...hyperGated, eps: 1e-5 },
-    hyperLstmLayer(true),
-  ),
+  hyperlstm: entry(hyperGated, hyperLstmLayer(false)),
+  "ln-hyperlstm": entry({ ...hyperGated, eps: 1e-5 }, hyperLstmLayer(true)),
 };
 
 const isKeep = (x: Json): boolean => typeof x === "number" && x > 0 && x <= 1;
