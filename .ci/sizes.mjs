@@ -15,16 +15,16 @@ const WEIGHED = [
     name: "HyperLSTM inference page",
     entry: join(root, "test/package/sites/inference.js"),
     inference: true,
-    bound: 39 * 1024,
+    bound: 40 * 1024,
   },
   {
     name: "the same, with gradients",
     entry: join(root, "test/package/sites/inference.js"),
-    bound: 44.5 * 1024,
+    bound: 46 * 1024,
   },
   { name: "all of hyperloom/gpu", all: "hyperloom/gpu", bound: 10 * 1024 },
   { name: "all of hyperloom/data", all: "hyperloom/data", bound: 11 * 1024 },
-  { name: "all of hyperloom", all: "hyperloom", bound: 102 * 1024 },
+  { name: "all of hyperloom", all: "hyperloom", bound: 104 * 1024 },
 ];
 
 /**

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { describe, expect, test } from "vitest";
-import { shaderFiles } from "../../shaders/plugin.mjs";
+import { readShader, shaderFiles } from "../../shaders/plugin.mjs";
 import { reflect } from "../../shaders/reflect.mjs";
 import { dense, ship } from "../../shaders/ship.mjs";
 import { aptInstall } from "../../src/cli/browser";
@@ -73,8 +73,8 @@ describe.each(files.map((file) => [basename(file), file] as const))("%s", (_name
 });
 
 describe("as shipped", () => {
-  test.each(files.map((file) => [basename(file), file]))("%s is what it was", (_name, file) => {
-    const { code, ...kernel } = reflect(file, readFileSync(file, "utf8"));
+  const kernels = files.flatMap((file) => readShader(file).map((kernel) => ({ file, ...kernel })));
+  test.each(kernels)("$name is what it was", ({ file, code, ...kernel }) => {
     const made = shipped(...ship({ ...kernel, code }));
     expect(dense(made.code)).toBe(dense(dense(made.code)));
     expect(hasEpilogue(made)).toBe(hasEpilogue({ ...kernel, code }));
@@ -83,7 +83,7 @@ describe("as shipped", () => {
     }
     // By the text that is compiled, and by the record that is bound.
     const { code: _, ...again } = reflect(file, made.code);
-    expect(again).toEqual(kernel);
+    expect({ ...again, name: kernel.name }).toEqual(kernel);
     const { overrides, ...record } = made;
     const known = Object.entries(overrides).filter(([, value]) => !Number.isNaN(value));
     expect({ ...record, overrides: { ...kernel.overrides, ...Object.fromEntries(known) } }).toEqual(
@@ -104,6 +104,27 @@ describe("as shipped", () => {
         "return c[0]- -0x1eu*f32(b[1].x>>2u)+(a.y);}\nconst D=4u;",
     );
   });
+});
+
+test("a shader with lines for subgroups has a twin, in which these stand in place of the others", () => {
+  const code = `// subgroups: enable subgroups;
+// y: out
+@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(4)
+fn main() {
+  y[0] = 1.0; // subgroups: y[0] = quadSwapX(1.0);
+}
+`;
+  const [portable, twin, ...others] = readShader("some_probe.wgsl", code);
+  expect(others).toEqual([]);
+  expect(portable?.name).toBe("some_probe");
+  expect(portable?.code).toBe(code);
+  expect(twin?.name).toBe("some_probe_subgroups");
+  expect(twin?.code).toContain("enable subgroups;\n// y: out");
+  expect(twin?.code).toContain("{\n  y[0] = quadSwapX(1.0);\n}");
+  expect(readShader("probe.wgsl", code.replace(/\/\/ subgroups: .*\n/g, "\n"))).toHaveLength(1);
+  const made = shipped(...ship(twin as NonNullable<typeof twin>));
+  expect(made.code).toMatch(/^enable subgroups;\s+@group/);
 });
 
 test("reflection reads names, layouts and defaults that are expressions", () => {
