@@ -8,6 +8,7 @@ import { crossEntropy } from "../nn/losses";
 import { slabsOf } from "../nn/slabs";
 import type { Variable } from "../ops/sources";
 import type { Executable } from "../schedule/executable";
+import type { WaitOptions } from "../schedule/kernels";
 import type { Variables } from "../schedule/variables";
 import type { Evaluated, JsonObject } from "./events";
 import { type AnyModel, isHyper, type ImageModelName } from "./image-models";
@@ -155,12 +156,18 @@ export async function evaluateImages(
   return { loss: loss / done, error, standard_error: spread, samples: done };
 }
 
-/** The weights of a model on a device as the plain network has them, generated ones made. */
+/**
+ * The weights of a model on a device as the plain network has them, generated ones made.
+ * @param options How it is followed and ended; progress counts kernels compiled.
+ * @throws the signal's reason.
+ */
 export async function plainWeights(
   model: AnyModel,
   variables: Variables,
+  options: WaitOptions = {},
 ): Promise<ReadonlyMap<string, HostTensor>> {
-  if (isHyper(model)) return (await bake(model, variables)).parameters;
+  options.signal?.throwIfAborted();
+  if (isHyper(model)) return (await bake(model, variables, [], options)).parameters;
   const { variable } = slabsOf(model).parameters;
   const [slab] = await variables.read([variable]);
   return new Map(

@@ -10,7 +10,7 @@ import type { WaitOptions } from "../../src/schedule/kernels";
 import { Variables } from "../../src/schedule/variables";
 import { saveCheckpoint } from "../../src/train/checkpoint";
 import type { RunEvent } from "../../src/train/events";
-import { imageSettings, imageTask } from "../../src/train/image-task";
+import { imageSettings, imageTask, plainWeights } from "../../src/train/image-task";
 import type { NamedModel } from "../../src/train/models";
 import { buildModel, modelSpec } from "../../src/train/models";
 import { loadModel } from "../../src/train/load-model";
@@ -140,5 +140,12 @@ test("loadModel, its predict and bake count and end alike", () =>
     const baking = endingAt(never);
     await bake(hyper, variables, [], baking);
     expect(baking.reports.length).toBeGreaterThan(0);
+    const noWeights = plainWeights(hyper, variables, {
+      signal: AbortSignal.abort(new Error("no")),
+    });
+    await expect(noWeights).rejects.toThrow("no");
+    const weighing = endingAt(never);
+    expect((await plainWeights(hyper, variables, weighing)).size).toBeGreaterThan(2);
+    expect(weighing.reports.length).toBeGreaterThan(0);
     variables.dispose();
   }));

@@ -21,7 +21,13 @@ afterAll(() => device.destroy());
 test.each(kernels.map((kernel) => [kernel.name, kernel] as const))(
   "%s compiles without a message, with the layout that was reflected",
   async (_name, kernel) => {
+    const lacking = /^enable subgroups;/m.test(kernel.code) && !device.features.has("subgroups");
+    device.pushErrorScope("validation");
     const module = device.createShaderModule({ code: kernel.code });
+    const refusal = await device.popErrorScope();
+    // A runtime without the feature has to say so.
+    if (lacking) return expect(refusal?.message).toMatch(/subgroup/i);
+    expect(refusal).toBeNull();
     const info = await module.getCompilationInfo();
     expect(info.messages.map(({ message }) => message)).toEqual([]);
     const entries = kernel.bindings.map(({ binding, access }) => ({

@@ -122,10 +122,12 @@ describe.each(["software", "gpu"] as const)("what is tuned on a %s adapter", (ad
 
   test("is of known names and values, and of the class that it says", async () => {
     const { target } = await testDevice();
+    // Whether or not this device has what some kernels need.
+    const features = new Set([...target.features, "subgroups"]);
     for (const { op, shape, cases, candidates } of classes) {
       checkVariants(candidates);
       const planned = (outputs: Parameters<typeof plan>[0], variants: readonly Variant[]) => {
-        const on: Target = { ...target, adapter, variants };
+        const on: Target = { ...target, adapter, features, variants };
         return JSON.stringify(
           plan(outputs, on).dispatches.map(({ dispatch: d }) => [d.kernel.name, d.overrides]),
         );
