@@ -1,3 +1,4 @@
+import type { Dispatch } from "../gpu/dispatch";
 import type { KernelSource, StorageBinding } from "../gpu/kernel-source";
 import type { Tensor } from "../graph/node";
 import { broadcastStrides, equal, type Shape, size } from "../graph/shape";
@@ -183,7 +184,7 @@ ${mask}  y[q] = ${stored};
   };
 }
 
-const EPILOGUE = /fn epilogue\([^}]*\}/;
+const EPILOGUE = /fn epilogue\(([^)]*)\)[^}]*\}/;
 
 /** Whether a kernel declares the hook that `withEpilogue` fills. */
 export function hasEpilogue(kernel: KernelSource): boolean {
@@ -191,10 +192,31 @@ export function hasEpilogue(kernel: KernelSource): boolean {
 }
 
 /**
- * A kernel whose stored values go through a chain. `made` is the tensor that the kernel computes
- * (f32, of the chain's output shape); the chain's other inputs become bindings `e0`, `e1`.
+ * The index in a row that a product of shape [groups, M, N] repeats, by the hook's own names; null for
+ * any other operand. No size is in it, so that kernels are shared.
  */
-export function withEpilogue(kernel: KernelSource, made: Tensor, chain: Chain): KernelSource {
+function rowIndex(
+  axes: ReturnType<typeof collapse>,
+  { groups, m, n }: Dispatch<unknown>["uniforms"],
+): string | null {
+  const [column, row, item, ...more] = [...axes].reverse();
+  if (column?.stride !== 1 || column.length !== n || more.length > 0) return null;
+  const repeated = (row?.stride ?? 0) === 0;
+  if (repeated && (item?.stride ?? 0) === 0) return groups === 1 ? "item + column" : "column";
+  const ofItems = row?.length === m && item?.length === groups && item?.stride === n;
+  return repeated && ofItems ? "item + column" : null;
+}
+
+/**
+ * The kernel of a dispatch whose stored values go through a chain. `made` is the tensor that the kernel
+ * computes (f32, of the chain's output shape); the chain's other inputs become bindings `e0`, `e1`.
+ */
+export function withEpilogue(
+  { kernel, uniforms }: Pick<Dispatch<unknown>, "kernel" | "uniforms">,
+  made: Tensor,
+  chain: Chain,
+): KernelSource {
+  const parameters = EPILOGUE.exec(kernel.code)?.[1] ?? "";
   const result = chain.steps[chain.steps.length - 1] as Tensor;
   const used = Math.max(
     -1,
@@ -209,7 +231,9 @@ export function withEpilogue(kernel: KernelSource, made: Tensor, chain: Chain): 
     const binding = used + 1 + k;
     declarations += `@group(0) @binding(${binding}) var<storage, read> e${k}: array<${type}>;\n`;
     bindings.push({ name: `e${k}`, binding, access: "read", type: `array<${type}>` });
-    load.set(x, `e${k}[${indexExpression(collapse(x.shape, result.shape), "i")}]`);
+    const axes = collapse(x.shape, result.shape);
+    const own = /\bcolumn\b/.test(parameters) ? rowIndex(axes, uniforms) : null;
+    load.set(x, `e${k}[${own ?? indexExpression(axes, "i")}]`);
   }
   const body = chainBody(chain, load);
   // The kernel may have functions of the prelude's names.
@@ -220,7 +244,7 @@ alias B = bool;
 alias U = u32;
 alias I = i32;
 ${own(prelude(body.lines + body.result))}
-fn epilogue(x: f32, i: u32) -> f32 {
+fn epilogue(${parameters}) -> f32 {
 ${own(body.lines)}
   return ${own(body.result)};
 }`;

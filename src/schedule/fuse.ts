@@ -233,7 +233,7 @@ function epilogueUnit(
       continue;
     }
     if (d.kernel.bindings.length + extra.length > MAX_BINDINGS) return null;
-    const kernel = withEpilogue(d.kernel, x, chain);
+    const kernel = withEpilogue(d, x, chain);
     const bind: Record<string, Operand> = {};
     for (const [name, operand] of Object.entries(d.bind))
       bind[name] = operand === made ? result : operand;

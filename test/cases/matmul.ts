@@ -134,8 +134,42 @@ const pairWithEpilogue: OpCase = {
   tolerance: 1e-5,
 };
 
+/** A product and what is added to it in the same dispatch, however that repeats over the result. */
+function withAdded(a: Shape, b: Shape, added: Shape): OpCase {
+  return {
+    name: `matmul: [${a.join(", ")}] · [${b.join(", ")}] + [${added.join(", ")}]`,
+    ops: ["matmul"],
+    inputs: [{ shape: a }, { shape: b }, { shape: added }],
+    build: (x, y, z) => add(matmul(x as Tensor, y as Tensor), z as Tensor),
+    oracle: (x, y, z) => {
+      const { shape, data } = product(x as Nd, y as Nd, {});
+      const to = broadcastStrides(added, shape);
+      const own = strides(shape);
+      const at = (i: number): number =>
+        to.reduce(
+          (k, s, axis) => k + s * (Math.floor(i / (own[axis] ?? 1)) % (shape[axis] ?? 1)),
+          0,
+        );
+      return { shape, data: data.map((v, i) => v + ((z as Nd).data[at(i)] ?? 0)) };
+    },
+    tolerance: TOLERANCE,
+    gradients: [],
+  };
+}
+
 /** Matrix products: odd and prime sizes, batches, shared and per-sample operands, long sums. */
 export const matmulCases: readonly OpCase[] = [
+  // A row for all, one for each item, one for each row, one for the first axis of two, a number.
+  withAdded([21, 12], [12, 20], [20]),
+  withAdded([3, 21, 12], [3, 12, 20], [20]),
+  withAdded([3, 21, 12], [3, 12, 20], [3, 1, 20]),
+  withAdded([3, 21, 12], [3, 12, 20], [3, 21, 1]),
+  withAdded([3, 21, 12], [3, 12, 20], [1, 21, 20]),
+  withAdded([2, 3, 21, 12], [2, 3, 12, 20], [2, 1, 1, 20]),
+  withAdded([2, 3, 21, 12], [2, 3, 12, 20], [3, 1, 20]),
+  withAdded([2, 20, 12], [2, 12, 20], [20, 1]),
+  withAdded([3, 21, 12], [12, 20], [3, 1, 20]),
+  withAdded([20, 12], [12, 20], [1]),
   ...everyOrder(5, 7, 3),
   ...everyOrder(8, 4, 12),
   ...everyOrder(17, 13, 19),
