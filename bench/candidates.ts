@@ -24,6 +24,12 @@ function choices(
   adapter: Adapter,
 ): Readonly<Record<string, readonly (readonly [string, Overrides])[]>> {
   const lanes = adapter === "software" ? [8] : [32, 64, 128];
+  const tiles = [
+    { ROWS: 2, COLUMNS: 8, DEPTH: 1 },
+    { ROWS: 2, COLUMNS: 4, DEPTH: 2 },
+    { ROWS: 2, COLUMNS: 8, DEPTH: 2 },
+    { ROWS: 1, COLUMNS: 8, DEPTH: 2 },
+  ];
   return {
     matmul: [
       ...blocks().map((overrides) => ["register", overrides] as const),
@@ -37,10 +43,8 @@ function choices(
       ["small", { LANES_N: 32, LANES_K: 8 }],
     ],
     conv2d: [
-      ["direct", { ROWS: 4, COLUMNS: 8, DEPTH: 1 }],
-      ["direct", { ROWS: 4, COLUMNS: 4, DEPTH: 2 }],
-      ["direct", { ROWS: 2, COLUMNS: 8, DEPTH: 2 }],
-      ["direct", { ROWS: 1, COLUMNS: 8, DEPTH: 2 }],
+      ...tiles.map((overrides) => ["direct", overrides] as const),
+      ...tiles.map((overrides) => ["quad", overrides] as const),
       ["tile", { THREADS_M: 4, THREADS_N: 16 }],
       ["tile", { THREADS_M: 4, THREADS_N: 32 }],
       ["tile", { THREADS_M: 8, THREADS_N: 16 }],

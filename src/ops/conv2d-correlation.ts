@@ -1,10 +1,10 @@
-import { conv2dDirect } from "../../shaders/conv2d_direct.wgsl";
+import { conv2dDirect, conv2dDirectSubgroups } from "../../shaders/conv2d_direct.wgsl";
 import { conv2dPack } from "../../shaders/conv2d_pack.wgsl";
 import { type Dispatch, dispatch, linearGrid, MAX_LOOP_TRIPS } from "../gpu/dispatch";
 import { type Operand, scratch } from "../graph/node";
 import { area, type Pair, pairs } from "./conv2d-geometry";
 import { addParts } from "./conv2d-tile";
-import { type ConvChoice, directTile } from "./conv2d-variants";
+import { type ConvChoice, directTile, QUAD_SIDE } from "./conv2d-variants";
 
 /**
  * What the kernels conv2d_pack and conv2d_direct compute together: a correlation of packed images
@@ -81,10 +81,10 @@ function chunkOf(taps: number, step: number, columns: number): number {
   return sizes.find((size) => padded(taps, size) <= 1.1 * padded(taps, unit)) ?? unit;
 }
 
-/** Terms of a trip round the loop: up to 6 taps, unless zeros would have to fill up the last. */
+/** Terms of a trip round the loop, as the kernel has lines for, unless zeros would fill up the last. */
 function tripOf(chunk: number, terms: number): number {
-  const fits = (t: number): boolean => t * chunk <= 6 && padded(terms, t) <= 1.05 * terms;
-  return [4, 3, 2].find(fits) ?? 1;
+  const sizes = chunk === 1 ? [4, 3, 2] : chunk <= 3 ? [2] : [];
+  return sizes.find((t) => padded(terms, t) <= 1.05 * terms) ?? 1;
 }
 
 /** The dispatches of a correlation: packing, the product, and the sum of its parts if there are any. */
@@ -106,8 +106,13 @@ export function correlate(c: Correlation, choice: ConvChoice): readonly Dispatch
   const liveTerms = c.t1 * c.t2 * c.termPhases * chunks;
   const perTrip = tripOf(chunk, liveTerms);
   const trips = Math.ceil(liveTerms / perTrip);
-  const invocations = area(tiles) * c.members * c.groups;
-  const wanted = c.long ? Math.ceil(INVOCATIONS / (invocations * blocks * classes)) : 1;
+  const side = choice.kernel === "quad" ? QUAD_SIDE : 1;
+  // Of each group: its tiles two by two, in all blocks of channels likewise.
+  const invocations = Math.ceil((area(tiles) * c.members) / side) * c.groups;
+  const gridBlocks = Math.ceil(blocks / side);
+  const wanted = c.long
+    ? Math.ceil(INVOCATIONS / (invocations * gridBlocks * classes * side ** 2))
+    : 1;
   const partTrips = Math.min(MAX_LOOP_TRIPS, Math.ceil(trips / wanted));
   const parts = Math.ceil(trips / partTrips);
   const terms = parts * partTrips * perTrip;
@@ -177,8 +182,10 @@ export function correlate(c: Correlation, choice: ConvChoice): readonly Dispatch
   });
 
   const partial = parts === 1 ? c.result : scratch(parts * c.elements);
-  const [x, y] = linearGrid((invocations * parts) / conv2dDirect.overrides.WORKGROUP);
-  const direct = dispatch(conv2dDirect, {
+  const [x, y] = linearGrid(
+    side > 1 ? invocations * parts : (invocations * parts) / conv2dDirect.overrides.WORKGROUP,
+  );
+  const direct = dispatch(side > 1 ? conv2dDirectSubgroups : conv2dDirect, {
     bind: { source: packedSource, weights: packedWeights, offsets: packedOffsets, result: partial },
     uniforms: {
       tiles_x: tiles[1],
@@ -214,11 +221,11 @@ export function correlate(c: Correlation, choice: ConvChoice): readonly Dispatch
       DEPTH: tile.depth,
       SHIFT: c.tapStep,
     },
-    grid: [x, y, blocks * classes],
+    grid: [x, y, gridBlocks * classes],
     flops: c.flops,
-    // The sum, then the quarters of the tile's rows, their pixels and these' channels.
-    trips: partTrips + 4 * tile.rows * (2 + 4 * (2 + 4)) + 2,
-    longestLoop: Math.max(partTrips, 4 * tile.rows),
+    // The sum, then the tile's pixels for each vec4 of channels, and these.
+    trips: partTrips + 16 * tile.rows * (2 + 4) + 2,
+    longestLoop: Math.max(partTrips, 16 * tile.rows),
   });
   if (parts === 1) return [pack, direct];
   return [pack, direct, addParts(partial, c.result, parts, c.elements)];

@@ -41,7 +41,8 @@ export const VARIANT_KERNELS = {
   conv2d: {
     shapes: ["few", "some", "many"],
     kernels: {
-      direct: { ROWS: [1, 2, 3, 4], COLUMNS: [4, 8], DEPTH: [1, 2] },
+      direct: { ROWS: [1, 2, 3], COLUMNS: [4, 8], DEPTH: [1, 2] },
+      quad: { ROWS: [1, 2, 3], COLUMNS: [4, 8], DEPTH: [1, 2] },
       tile: { THREADS_M: [4, 8, 16], THREADS_N: [16, 32] },
     },
   },
@@ -58,6 +59,7 @@ export const VARIANT_KERNELS = {
 const FEATURES: Readonly<Record<string, GPUFeatureName>> = {
   "matmul quad": "subgroups",
   "contraction quad": "subgroups",
+  "conv2d quad": "subgroups",
 };
 
 /** Threads of a workgroup are the product of two overrides: at most 256 on every device. */

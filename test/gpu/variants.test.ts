@@ -112,6 +112,37 @@ describe("a caller's variants", () => {
     );
   });
 
+  test("convolutions choose likewise, and both kernels compute the same", async () => {
+    const device = await testDevice();
+    const x = uniform(key(1), 2 * 9 * 11 * 13).map((v) => 2 * v - 1);
+    const kernel = uniform(key(2), 21 * 9 * 9).map((v) => 2 * v - 1);
+    const build = () =>
+      conv2d(placeholder("x", [2, 9, 11, 13]), placeholder("k", [21, 9, 3, 3]), {
+        padding: "symmetric",
+      });
+    const chosen = (...features: string[]) => {
+      const target = { ...device.target, adapter: "software" as const };
+      const planned = plan([build()], { ...target, features: new Set(features) });
+      return planned.dispatches.map(({ dispatch }) => dispatch.kernel.name);
+    };
+    expect(chosen()).toEqual(["conv2d_pack", "conv2d_direct"]);
+    expect(chosen("subgroups")).toEqual(["conv2d_pack", "conv2d_direct_subgroups"]);
+    const kernels = device.target.features.has("subgroups") ? ["direct", "quad"] : ["direct"];
+    const results: Float32Array[] = [];
+    for (const name of kernels) {
+      const own = await deviceWith({ op: "conv2d", kernel: name, overrides: { ROWS: 2, DEPTH: 2 } });
+      const step = await compile(own, { inputs: {}, outputs: { y: build() } });
+      const { y } = await step.run({ x, k: kernel });
+      results.push(Float32Array.from(y as Float32Array));
+      step.dispose();
+    }
+    const [direct, quad = direct] = results as [Float32Array, Float32Array?];
+    // Sums of 81 products in [-1, 1], in one order: at most the rounding of fused products apart.
+    const apart = direct.map((v, i) => Math.abs(v - (quad[i] as number)));
+    expect(Math.max(...apart)).toBeLessThan(1e-5);
+    expect(Math.max(...direct)).toBeGreaterThan(1);
+  });
+
   test("unknown names and values out of range are refused, before any GPU work", async () => {
     const { gpu } = await testDevice();
     const attempt = (variant: Variant, message: string) => {
