@@ -240,17 +240,18 @@ test("an evaluation counts each sample once, whatever the batch", async () => {
   }
 });
 
-test("the hyper-CNN learns the embedded digits: 97 % of the test images and more", async () => {
-  const data = digitsSplit({ train: 8000, validation: 100, test: 1000 });
+// A guess is right in 10 %; test/node/cli.test.ts trains on, to 97 %.
+test("the hyper-CNN begins to learn the embedded digits: half of the test images right in 50 steps", async () => {
+  const data = digitsSplit({ train: 1600, validation: 50, test: 500 });
   const preset = {
     task: "mnist",
     model: "hyper-cnn",
     preset: "quick",
-    flags: { seed: 1, steps: 250 },
+    flags: { seed: 1, steps: 50, batch: 32 },
   } as const;
   const settings = imageSettings(preset, "software", data.train);
   const { events, error } = await run({ settings, data });
   expect(error).toBeUndefined();
   const done = events.at(-1);
-  expect(done?.event === "done" ? done.metrics.test_error : 1).toBeLessThanOrEqual(0.03);
-}, 600_000);
+  expect(done?.event === "done" ? done.metrics.test_error : 1).toBeLessThanOrEqual(0.5);
+});
