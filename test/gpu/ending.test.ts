@@ -17,7 +17,8 @@ import { loadModel } from "../../src/train/load-model";
 import { train } from "../../src/train/loop";
 import { trainStep } from "../../src/train/programs";
 
-// Long calls, followed and ended. Each test has a device of its own, on which nothing is compiled.
+// Long calls, followed and ended. Each test has a device of its own, on which nothing is compiled,
+// and a small model, since all of it is compiled anew.
 async function onNewDevice(work: (device: Device) => Promise<void>): Promise<void> {
   const device = await requestDevice();
   try {
@@ -40,10 +41,9 @@ function endingAt(k: number): WaitOptions & { readonly reports: (readonly [numbe
 }
 
 const never = Number.POSITIVE_INFINITY;
-const options = { input: [1, 8, 8], channels: [2, 3], kernelSize: 3, nz: 2, d: 2 };
+const options = { input: [1, 8, 8], channels: [2, 3], kernelSize: 3, nz: 2, d: 2 } as const;
 const spec = modelSpec("hyper-cnn", options);
-const program = () =>
-  trainStep(hyperCnn({ nz: 2 }), crossEntropy, adam({ lr: 1e-3 }), { batch: 2 });
+const program = () => trainStep(hyperCnn(options), crossEntropy, adam({ lr: 1e-3 }), { batch: 2 });
 
 test("compile counts the kernels as they come, and ends before anything is allocated", () =>
   onNewDevice(async (device) => {
@@ -73,7 +73,10 @@ test("train tells what it compiles, and ended there leaves nothing and keeps not
       preset: "quick",
       flags: { steps: 1, batch: 4 },
     } as const;
-    const settings = imageSettings(chosen, "software", data.train);
+    const settings = {
+      ...imageSettings(chosen, "software", data.train),
+      model: modelSpec("cnn", { channels: [2, 2], kernelSize: 3 }),
+    };
     const task = imageTask(settings, data, "software");
     const abort = new AbortController();
     const events: RunEvent[] = [];
@@ -133,7 +136,7 @@ test("loadModel, its predict and bake count and end alike", () =>
     ]);
     loaded.dispose();
 
-    const hyper = hyperCnn({ nz: 2 });
+    const hyper = hyperCnn(options);
     await expect(
       bake(hyper, variables, [], { signal: AbortSignal.abort(new Error("no")) }),
     ).rejects.toThrow("no");
