@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { useDevice } from "../../src/gpu/device";
 import type { Variant } from "../../src/gpu/dispatch";
+import { key, uniform } from "../../src/graph/random";
 import { contractionVariants } from "../../src/ops/contraction-variants";
 import { conv2d } from "../../src/ops/conv2d";
 import { conv2dVariants } from "../../src/ops/conv2d-variants";
@@ -114,12 +115,12 @@ describe("a caller's variants", () => {
 
   test("convolutions choose likewise, and both kernels compute the same", async () => {
     const device = await testDevice();
-    const x = uniform(key(1), 2 * 9 * 11 * 13).map((v) => 2 * v - 1);
-    const kernel = uniform(key(2), 21 * 9 * 9).map((v) => 2 * v - 1);
-    const build = () =>
-      conv2d(placeholder("x", [2, 9, 11, 13]), placeholder("k", [21, 9, 3, 3]), {
-        padding: "symmetric",
-      });
+    const [x, k] = [placeholder("x", [2, 9, 11, 13]), placeholder("k", [21, 9, 3, 3])];
+    const build = () => conv2d(x, k, { padding: "symmetric" });
+    const values = {
+      x: Float32Array.from(uniform(key(1), 2 * 9 * 11 * 13), (v) => 2 * v - 1),
+      k: Float32Array.from(uniform(key(2), 21 * 9 * 9), (v) => 2 * v - 1),
+    };
     const chosen = (...features: string[]) => {
       const target = { ...device.target, adapter: "software" as const };
       const planned = plan([build()], { ...target, features: new Set(features) });
@@ -130,9 +131,13 @@ describe("a caller's variants", () => {
     const kernels = device.target.features.has("subgroups") ? ["direct", "quad"] : ["direct"];
     const results: Float32Array[] = [];
     for (const name of kernels) {
-      const own = await deviceWith({ op: "conv2d", kernel: name, overrides: { ROWS: 2, DEPTH: 2 } });
-      const step = await compile(own, { inputs: {}, outputs: { y: build() } });
-      const { y } = await step.run({ x, k: kernel });
+      const own = await deviceWith({
+        op: "conv2d",
+        kernel: name,
+        overrides: { ROWS: 2, DEPTH: 2 },
+      });
+      const step = await compile(own, { inputs: { x, k }, outputs: { y: build() } });
+      const { y } = await step.run(values);
       results.push(Float32Array.from(y as Float32Array));
       step.dispose();
     }
