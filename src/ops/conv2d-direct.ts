@@ -5,12 +5,11 @@ import { area, type ConvGeometry, flopsOf, kernelElements, pairs } from "./conv2
 import type { ConvChoice } from "./conv2d-variants";
 
 // The three products of a convolution for software adapters, each as a correlation of packed rows.
-// Speed against matmul 1024³ in the same run, all dispatches counted (Chrome, SwiftShader, 2 cores,
-// processor time, medians of 10): forward / input gradient / kernel gradient
-//   3×3, 64 to 64 channels, 16×32×32               0.89 / 0.89 / 0.80
-//   7×7, 16 to 16, 32×14×14                        0.87 / 0.86 / 0.67
-//   7×7, 1 to 16, 32×28×28                         0.52 / 0.19 / 0.41
-//   3×3, stride 2, 32 to 64, 32×16×16              0.47 / 0.40 / 0.47
+// GFLOP/s a core of the product alone, kernel "quad" and "direct" (Node, SwiftShader, processor time,
+// best of 6 on a busy machine; forward):
+//   3×3, 64 to 64 channels, 4×32×32                3.6 / 2.3
+//   7×7, 16 to 16, 32×14×14                        2.5 / 2.1
+//   1×1, 64 to 64, 8×32×32                         1.5 / 1.4
 // An input gradient for one channel leaves three quarters of its tile unused.
 
 /** y: column strides become phases, each a correlation of stride 1 with every so many-th tap. */
