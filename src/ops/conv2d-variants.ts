@@ -15,7 +15,8 @@ export const conv2dVariants: VariantTable = {
       op: "conv2d",
       adapter: "software",
       kernel: "quad",
-      measured: "1.6 of direct at 3×3, 64 to 64 channels, 1.2 at 7×7; compiles in 0.7 of its time",
+      measured:
+        "1.6 of direct at 3×3, 64 to 64 channels, 1.2 at 7×7; compiles in 0.7 to 0.9 of its time",
     },
     {
       op: "conv2d",
@@ -84,8 +85,8 @@ export interface DirectTile {
   readonly rate: readonly [number, number];
 }
 
-// Speed against the first, SwiftShader, 3×3, 64 to 64 channels, all of a tile in use, medians of a
-// few runs on a busy machine, good to a tenth. "quad" is 1.6 times as fast as "direct" at the first,
+// Speed against the first, SwiftShader, 3×3, 64 to 64 channels, all of a tile in use, chosen between
+// two runs on a busy machine that differ by up to a third; 3 × 3 was not measured. "quad" is 1.6 times as fast as "direct" at the first,
 // and halves loads only of two rows and two vec4 of channels. So that the 28 and the 14 columns of
 // an MNIST network share one pipeline, 3 × 4 is put at 0.93 where single runs say up to 1. Three
 // rows of 8 × 8 take twice as long to compile.
