@@ -240,18 +240,21 @@ test("an evaluation counts each sample once, whatever the batch", async () => {
   }
 });
 
-// A guess is right in 10 %; test/node/cli.test.ts trains on, to 97 %.
-test("the hyper-CNN begins to learn the embedded digits: half of the test images right in 50 steps", async () => {
-  const data = digitsSplit({ train: 1600, validation: 50, test: 500 });
+// A guess is right in 10 %; test/node/cli.test.ts trains the whole network on, to 97 %.
+test("a smaller hyper-CNN learns the embedded digits: seven in ten test images right in 60 steps", async () => {
+  const data = digitsSplit({ train: 1920, validation: 50, test: 500 });
   const preset = {
     task: "mnist",
     model: "hyper-cnn",
     preset: "quick",
-    flags: { seed: 1, steps: 50, batch: 32 },
+    flags: { seed: 1, steps: 60, batch: 32, lr: 0.005 },
   } as const;
-  const settings = imageSettings(preset, "software", data.train);
+  const settings = {
+    ...imageSettings(preset, "software", data.train),
+    model: modelSpec("hyper-cnn", { channels: [8, 8], kernelSize: 3 }),
+  };
   const { events, error } = await run({ settings, data });
   expect(error).toBeUndefined();
   const done = events.at(-1);
-  expect(done?.event === "done" ? done.metrics.test_error : 1).toBeLessThanOrEqual(0.5);
+  expect(done?.event === "done" ? done.metrics.test_error : 1).toBeLessThanOrEqual(0.3);
 });
