@@ -20,12 +20,16 @@ const MOST_NAMES = 5;
  * One line for each runtime whose GPU tests are not those of the first one, names in both directions;
  * reports of other tests are left out.
  * @param {readonly Report[]} reports
+ * @param {boolean} short whether the first one has files that the others leave to it
  * @returns {string[]}
  */
-export function differences(reports) {
-  const [first, ...rest] = reports.filter(({ name }) => name !== "others");
-  if (!first) return [];
+export function differences(reports, short = false) {
+  const [all, ...rest] = reports.filter(({ name }) => name !== "others");
+  if (!all) return [];
   return rest.flatMap((other) => {
+    // What is left out is left out by all of the others.
+    const files = new Set(rest.flatMap(({ tests }) => tests.map(({ file }) => file)));
+    const first = short ? { ...all, tests: all.tests.filter(({ file }) => files.has(file)) } : all;
     const [only, missing] = [beyond(other, first), beyond(first, other)];
     if (only.length + missing.length === 0) return [];
     const parts = [

@@ -8,6 +8,19 @@ import { testAdapter } from "./test-adapter.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const isDeno = "Deno" in globalThis;
 
+/** What `npm test` leaves to Chrome, unless it is asked for all: numbers of ops at sizes by the hundred. */
+const LONG = [
+  "ops",
+  "recurrent",
+  "recurrent-contract",
+  "recurrent-scan",
+  "scan-cases",
+  "sequence-training",
+  "trips",
+  "variants",
+  "wide-resnet",
+].map((name) => `test/gpu/${name}.test.ts`);
+
 /** The same tests in each runtime, whatever it can do: `npm test` compares the lists. */
 const gpuTests = {
   include: ["test/gpu/**/*.test.ts"],
@@ -49,6 +62,7 @@ export default defineConfig({
           environment: "node",
           pool: "forks",
           maxWorkers: 1,
+          exclude: process.env.HYPERLOOM_TESTS === "short" ? LONG : [],
           setupFiles: isDeno ? [] : ["test/node-globals.ts"],
         },
       },

@@ -36,6 +36,17 @@ test("a test that one runtime lacks, has more or has twice is named, with both r
   expect(line).toMatch(/differ: 6 only in Deno: .*a\.test\.ts: 5, …$/);
 });
 
+test("files that all the others leave to the first are no difference where that is meant", () => {
+  const chrome = report("Chrome", ["a", "b"]);
+  const long = { ...chrome.tests[0], file: "test/gpu/long.test.ts", fullName: "c" };
+  const first = { ...chrome, tests: [...chrome.tests, long as Report["tests"][number]] };
+  const others = [report("Deno", ["a", "b"]), report("Node", ["a"])];
+  expect(differences([first, ...others], true)).toEqual([
+    "the tests of Chrome and Node differ: 1 only in Chrome: test/gpu/a.test.ts: b",
+  ]);
+  expect(differences([first, ...others])).toHaveLength(2);
+});
+
 test("a runtime's line has its adapter and its counts", () => {
   expect(summarise(report("Deno", ["adapter", "a", "b!"], 1))).toEqual([
     { line: "gpu tests, Deno 1: SwiftShader: 2 passed, 1 failed", passed: 2, failed: 1 },
