@@ -10,10 +10,13 @@ const isDeno = "Deno" in globalThis;
 
 /** What `npm test` leaves to Chrome, unless it is asked for all: numbers of ops at sizes by the hundred. */
 const LONG = [
+  "flat-generator",
   "ops",
   "recurrent",
   "recurrent-contract",
+  "recurrent-init",
   "recurrent-scan",
+  "scan",
   "scan-cases",
   "sequence-training",
   "trips",
