@@ -30,7 +30,8 @@ override SHIFT: u32 = 1u; // 1 or 2
 override WINDOW: u32 = COLUMNS + SHIFT * (TAPS - 1u); // 16 at most
 override DEPTH: u32 = 2u; // vec4 of channels: 1 or 2
 // Vec4 of weights that are multiplied at once.
-override WEIGHTS: u32 = select(TAPS, TERMS, TAPS == 1u);
+// A quotient of whole numbers: 1 with one tap, else 0.
+override WEIGHTS: u32 = TAPS + (TERMS - 1u) * (1u / TAPS);
 // Tiles, and blocks of channels, along a side of what a group of invocations makes.
 const SIDE = 1u; // subgroups: const SIDE = 2u;
 
