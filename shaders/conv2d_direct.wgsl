@@ -19,7 +19,8 @@
 // same 8·DEPTH / 2 channels, those below each other (y) the same pixels. Of two vec4 of weights and
 // of two rows of source each loads one, its own, and takes the other from its neighbour; rows and
 // channels are in the order own, other: 3×3 kernels 3.6 GFLOP/s a core in place of 2.3, and 550 ms to
-// compile in place of 740 (SwiftShader, Node, processor time). A third row, and weights of DEPTH 1, each loads for itself.
+// compile in place of 740 (SwiftShader, Node, processor time). A third row, and weights of DEPTH 1,
+// each loads for itself.
 // subgroups: enable subgroups;
 override WORKGROUP: u32 = 4u;
 override TAPS: u32 = 3u; // 1 to 9
@@ -29,8 +30,7 @@ override COLUMNS: u32 = 8u; // 3, 4 or 8
 override SHIFT: u32 = 1u; // 1 or 2
 override WINDOW: u32 = COLUMNS + SHIFT * (TAPS - 1u); // 16 at most
 override DEPTH: u32 = 2u; // vec4 of channels: 1 or 2
-// Vec4 of weights that are multiplied at once.
-// A quotient of whole numbers: 1 with one tap, else 0.
+// Vec4 of weights multiplied at once: the taps, or with one tap (1 / TAPS is 1, else 0) the terms.
 override WEIGHTS: u32 = TAPS + (TERMS - 1u) * (1u / TAPS);
 // Tiles, and blocks of channels, along a side of what a group of invocations makes.
 const SIDE = 1u; // subgroups: const SIDE = 2u;

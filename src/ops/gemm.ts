@@ -171,7 +171,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     y,
   };
   const blocks = tiles * cut.groups * cut.splits;
-  const lanes = kernel.name === "quad" ? QUAD_SIDE ** 2 : LANES;
+  const lanes = side > 1 ? side ** 2 : LANES;
   const call =
     kernel.name === "tile"
       ? dispatch<Operand, Bound, string, string>(matmulTile, {
@@ -194,7 +194,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
               LANES: lanes,
               TAIL: Number(k % 4 !== 0),
             },
-            grid: linearGrid(kernel.name === "quad" ? blocks : ceilDiv(blocks, lanes)),
+            grid: linearGrid(ceilDiv(blocks * side ** 2, lanes)),
             flops,
             ...loops,
           },

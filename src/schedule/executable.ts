@@ -94,16 +94,15 @@ export async function compile(
   }
   const staged = { ...program, updates };
   const planned = plan([...Object.values(program.outputs), ...updates.values()], device.target);
-  const compiled = compileKernels(device, planned.dispatches, options);
-  // Looked after below, where it is awaited.
-  compiled.catch(() => undefined);
   const variables = options.variables ?? new Variables(device, options.seed);
-  // The runtime compiles elsewhere; it gets to know of it when this task ends.
-  await new Promise((resolve) => setTimeout(resolve));
-  if (!options.signal?.aborted && !device.lost) {
-    variables.prepare(planned.storages.flatMap(({ variable }) => variable ?? []));
-  }
-  const pipelines = await compiled;
+  // The runtime compiles elsewhere, once this task has ended: initial values are made meanwhile.
+  const [pipelines] = await Promise.all([
+    compileKernels(device, planned.dispatches, options),
+    new Promise((resolve) => setTimeout(resolve)).then(() => {
+      if (options.signal?.aborted) return;
+      variables.prepare(planned.storages.flatMap(({ variable }) => variable ?? []));
+    }),
+  ]);
   let executable: Executable | undefined;
   try {
     return await device.scoped("compile", () => {

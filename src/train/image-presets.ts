@@ -49,9 +49,9 @@ const quickObjects = {
 // Adam moves each of the d factors of a generated weight by the rate, so the weight itself by many
 // times that: at 2e-3 the first steps throw the kernels about, and 250 of them end at chance.
 const quickHyperObjects = {
-  batch: 32,
+  ...quickObjects,
   lr: 5e-4,
-  rate: { kind: "exponential", decay: 0.998, floor: 5e-5 },
+  rate: { ...quickObjects.rate, floor: 5e-5 },
 } as const;
 
 // "0.0005 %" in appendix A.3.2 is 5e-6 if it is read literally. The weight decay of 0.0005 that Wide
