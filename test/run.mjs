@@ -1,8 +1,8 @@
 /**
- * `npm test`: the tests of test/gpu in Chrome, in Node and in Deno, and all the others in Node, two
- * at a time, since each leaves a core of two to itself; arguments go to every Vitest. It compares the
- * lists of names and ends with one line a runtime. Plain JavaScript, because Node 20 runs it as it
- * is; Vite loads the rest.
+ * `npm test`: the tests of test/gpu in Chrome, in Node and in Deno, some of them in Deno on Mesa's
+ * lavapipe too, and all the others in Node, two at a time, since each leaves a core of two to itself;
+ * arguments go to every Vitest. It compares the lists of names and ends with one line a run. Plain
+ * JavaScript, because Node 20 runs it as it is; Vite loads the rest.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -21,6 +21,7 @@ import { differences, summarise } from "./summary.mjs";
  * @property {readonly string[]} projects of vitest.config.ts
  * @property {readonly string[]} command that runs Vitest
  * @property {NodeJS.ProcessEnv} [env]
+ * @property {boolean} [partial] whether it leaves the long files out
  * @property {string | null} missing why it cannot run
  */
 
@@ -29,13 +30,6 @@ const results = join(root, "test/.results");
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
 const own = process.argv.slice(2);
 const adapter = process.env.HYPERLOOM_ADAPTER ?? "auto";
-// All of the GPU tests in each of three runtimes take two cores half an hour.
-const tests = process.env.HYPERLOOM_TESTS ?? "short";
-if (!["short", "all"].includes(tests)) {
-  console.error(`hyperloom: HYPERLOOM_TESTS is ${tests}, must be short or all`);
-  process.exit(2);
-}
-
 // Vite's loader, for the parts of the terminal that know browsers and adapters.
 const { module } = await runnerImport(join(root, "test/runtimes.ts"), {
   root,
@@ -43,37 +37,49 @@ const { module } = await runnerImport(join(root, "test/runtimes.ts"), {
   logLevel: "error",
   plugins: [wgsl()],
 });
-const { withoutChrome, withoutNode, installDrivers } = /** @type {typeof import("./runtimes")} */ (
-  module
-);
+const { withoutChrome, withoutNode, drivers, installDrivers } =
+  /** @type {typeof import("./runtimes")} */ (module);
 
 const deno = join(root, "node_modules/deno/bin.cjs");
-const drivers = adapter === "gpu" ? { VK_LOADER_DRIVERS_DISABLE: "*lvp*" } : {};
-const denoEnv = {
+const denoRun = [process.execPath, deno, "run", "-A", "--no-lock"];
+const lavapipe = { VK_LOADER_DRIVERS_SELECT: "*lvp*" };
+
+/** What Deno runs with where the Vulkan loader is told of some drivers. @param {NodeJS.ProcessEnv} of */
+const denoEnv = (of) => ({
   XDG_RUNTIME_DIR: tmpdir(),
   ...process.env,
   // On Linux wgpu would fall back to OpenGL, which has not even the default limits.
   ...(process.platform === "linux" ? { DENO_WEBGPU_BACKEND: "vulkan" } : {}),
-  ...(adapter === "software" ? { VK_LOADER_DRIVERS_SELECT: "*lvp*" } : drivers),
+  ...of,
   DENO_NO_UPDATE_CHECK: "1",
-  HYPERLOOM_TESTS: tests,
-};
-const nodeEnv = { ...process.env, HYPERLOOM_TESTS: tests };
-const denoRun = [process.execPath, deno, "run", "-A", "--no-lock"];
+});
 
-/** Why the tests cannot run in Deno. */
-function withoutDeno() {
+/** Why Deno finds no adapter with these drivers; null where it does. @param {NodeJS.ProcessEnv} of */
+function withoutDeno(of) {
   if (!existsSync(deno)) return "the package deno is not installed";
-  const [node, ...args] = [...denoRun, "--no-config", "test/node/naga.ts"];
-  const probe = () => spawnSync(/** @type {string} */ (node), args, { cwd: root, env: denoEnv });
-  let { status, stderr } = probe();
-  if (status === 3 && installDrivers()) ({ status, stderr } = probe());
+  const [node = "", ...args] = [...denoRun, "--no-config", "test/node/naga.ts"];
+  const { status, stderr } = spawnSync(node, args, { cwd: root, env: denoEnv(of) });
   return status === 0 ? null : String(stderr).trim().split("\n")[0] || "it does not start";
 }
 
+/** The runs in Deno: on the drivers that Node prefers too, and on lavapipe. @returns {Job[]} */
+function denoJobs() {
+  const job = { projects: ["gpu-deno"], command: denoRun };
+  const found = drivers.find((of) => withoutDeno(of) === null);
+  if (found) {
+    const main = { ...job, name: "Deno", env: denoEnv(found), missing: null };
+    if (adapter !== "auto" || process.platform !== "linux") return [main];
+    if (withoutDeno(lavapipe) !== null && !installDrivers()) return [main];
+    const env = { ...denoEnv(lavapipe), HYPERLOOM_TESTS: "short" };
+    return [main, { ...job, name: "lavapipe", partial: true, env, missing: withoutDeno(lavapipe) }];
+  }
+  if (adapter !== "gpu") installDrivers();
+  return [{ ...job, name: "Deno", env: denoEnv(lavapipe), missing: withoutDeno(lavapipe) }];
+}
+
 /** Runs a job, its lines under its name, and reads its report. @param {Job} job @returns {Promise<Report>} */
-async function run({ name, projects, command: [program = "", ...args], env }) {
-  const file = join(results, `${projects[0]}.json`);
+async function run({ name, projects, command: [program = "", ...args], env, partial }) {
+  const file = join(results, `${name}.json`);
   const options = ["run", "--config", "test/vitest.config.ts", "--passWithNoTests"];
   const reports = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
   const chosen = projects.map((project) => `--project=${project}`);
@@ -84,7 +90,7 @@ async function run({ name, projects, command: [program = "", ...args], env }) {
   });
   for (const stream of [child.stdout, child.stderr]) {
     createInterface(stream).on("line", (line) => {
-      if (line.trim()) console.log(`${name.padEnd(7)}| ${line}`);
+      if (line.trim()) console.log(`${name.padEnd(8)}| ${line}`);
     });
   }
   const status = await new Promise((resolve) => {
@@ -94,6 +100,7 @@ async function run({ name, projects, command: [program = "", ...args], env }) {
   const { testResults = [] } = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
   return {
     name,
+    partial,
     status: Number(status ?? 1),
     tests: testResults.flatMap(
       (/** @type {{ name: string, assertionResults: Report["tests"] }} */ f) =>
@@ -108,8 +115,8 @@ const node = [process.execPath];
 /** @type {Job[]} */
 const jobs = [
   { name: "Chrome", projects: ["gpu"], command: node, missing: withoutChrome },
-  { name: "Deno", projects: ["gpu-deno"], command: denoRun, env: denoEnv, missing: withoutDeno() },
-  { name: "Node", projects: ["gpu-node"], command: node, env: nodeEnv, missing: withoutNode },
+  ...denoJobs(),
+  { name: "Node", projects: ["gpu-node"], command: node, missing: withoutNode },
   { name: "others", projects: ["node", "package"], command: node, missing: null },
 ];
 
@@ -128,7 +135,7 @@ console.log();
 // In the order of the jobs: Chrome's list is the one that others are held against.
 const place = (/** @type {Report} */ { name }) => jobs.findIndex((job) => job.name === name);
 reports.sort((a, b) => place(a) - place(b));
-for (const line of differences(reports, tests === "short")) {
+for (const line of differences(reports)) {
   console.log(line);
   failed++;
 }

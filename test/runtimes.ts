@@ -1,5 +1,5 @@
 import { aptInstall, ensureBrowser } from "../src/cli/browser";
-import { processGpu } from "../src/cli/runtimes";
+import { processGpu, vulkanDrivers } from "../src/cli/runtimes";
 import { testAdapter } from "./test-adapter";
 
 // For test/run.mjs. Found while this module is loaded: what loads it ends with that.
@@ -15,6 +15,9 @@ export const withoutNode = await processGpu(testAdapter, true).then(
   (found) => (found ? null : `no adapter (${testAdapter})`),
   (error: Error) => error.message,
 );
+
+/** Settings of the environment under which the Vulkan loader looks for drivers, the best first. */
+export const drivers = vulkanDrivers(testAdapter);
 
 /** Installs Mesa's software adapter for Deno where that is allowed; whether it did. */
 export const installDrivers = (): boolean => aptInstall("mesa-vulkan-drivers");

@@ -10,6 +10,7 @@
  * @typedef {object} Report
  * @property {string} name the runtime, or "others"
  * @property {number} status the exit status of its run
+ * @property {boolean} [partial] whether it leaves whole files out
  * @property {readonly Test[]} tests
  */
 
@@ -18,27 +19,25 @@ const MOST_NAMES = 5;
 
 /**
  * One line for each runtime whose GPU tests are not those of the first one, names in both directions;
- * reports of other tests are left out.
+ * a partial run is held against the same files, and reports of other tests are left out.
  * @param {readonly Report[]} reports
- * @param {boolean} short whether the first one has files that the others leave to it
  * @returns {string[]}
  */
-export function differences(reports, short = false) {
+export function differences(reports) {
   const [all, ...rest] = reports.filter(({ name }) => name !== "others");
   if (!all) return [];
   return rest.flatMap((other) => {
-    // What is left out is left out by all of the others.
-    const files = new Set(rest.flatMap(({ tests }) => tests.map(({ file }) => file)));
-    const first = short ? { ...all, tests: all.tests.filter(({ file }) => files.has(file)) } : all;
-    const [only, missing] = [beyond(other, first), beyond(first, other)];
+    const files = new Set(other.tests.map(({ file }) => file));
+    const tests = all.tests.filter(({ file }) => !other.partial || files.has(file));
+    const [only, missing] = [beyond(other, all), beyond({ ...all, tests }, other)];
     if (only.length + missing.length === 0) return [];
     const parts = [
       [`only in ${other.name}`, only],
-      [`only in ${first.name}`, missing],
+      [`only in ${all.name}`, missing],
     ].flatMap(([where, names]) =>
       names?.length ? [`${names.length} ${where}: ${show(names)}`] : [],
     );
-    return [`the tests of ${first.name} and ${other.name} differ: ${parts.join("; ")}`];
+    return [`the tests of ${all.name} and ${other.name} differ: ${parts.join("; ")}`];
   });
 }
 

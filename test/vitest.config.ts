@@ -8,14 +8,21 @@ import { testAdapter } from "./test-adapter.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const isDeno = "Deno" in globalThis;
 
-/** What `npm test` leaves to Chrome, unless it is asked for all: numbers of ops at sizes by the hundred. */
+/**
+ * What is left out on lavapipe, whose compiler takes half a second and more for a kernel, ten times
+ * as long as SwiftShader's.
+ */
 const LONG = [
+  "bake",
+  "cells",
+  "ending",
   "flat-generator",
   "ops",
   "recurrent",
   "recurrent-contract",
   "recurrent-init",
   "recurrent-scan",
+  "recurrent-sequence",
   "scan",
   "scan-cases",
   "sequence-training",

@@ -169,11 +169,11 @@ function isSoftware({ info }: GPUAdapter): boolean {
 }
 
 /**
- * Settings of the environment under which Dawn looks for drivers, in order of preference: a real
+ * Settings of the environment under which Dawn and wgpu look for drivers, in order of preference: a real
  * GPU's, the SwiftShader that ships with an installed Chrome, and whatever else there is. The Vulkan
  * loader reads them anew for each instance.
  */
-function vulkanDrivers(adapter: AdapterChoice): Record<string, string>[] {
+export function vulkanDrivers(adapter: AdapterChoice): Record<string, string>[] {
   // Mesa complains on stderr without one.
   if (process.platform === "linux") process.env.XDG_RUNTIME_DIR ||= tmpdir();
   const named = process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES;
