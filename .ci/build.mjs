@@ -1,6 +1,6 @@
 /**
- * Builds dist/: the browser library (index.js, gpu.js, data.js and what these share, shaders
- * inlined), its types, and the terminal program (cli.js and the chunks that it loads when needed).
+ * Builds dist/: the browser library (index.js, gpu.js, data.js, train.js and what these
+ * share, shaders inlined), its types, and the terminal program (cli.js and the chunks that it loads when needed).
  * Checks the package as npm will see it, and prints what each part weighs.
  */
 import { spawnSync } from "node:child_process";
@@ -40,6 +40,7 @@ async function library() {
           index: join(root, "src/index.ts"),
           gpu: join(root, "src/gpu/index.ts"),
           data: join(root, "src/data/index.ts"),
+          train: join(root, "src/train/index.ts"),
         },
         formats: ["es"],
         fileName: (_, name) => `${name}.js`,
@@ -155,12 +156,8 @@ declareAll();
 await library();
 await terminal();
 types();
-for (const name of ["index.js", "gpu.js", "data.js"]) weigh(name, [join(dist, name)]);
-weigh("cli.js", [join(dist, "cli.js")]);
-weigh("page.js", [join(dist, "page.js")]);
-const chunks = built(".js").filter(
-  (file) => !["index.js", "gpu.js", "data.js", "cli.js", "page.js"].includes(relative(dist, file)),
-);
-for (const file of chunks) weigh(relative(dist, file), [file]);
+const entries = ["index.js", "gpu.js", "data.js", "train.js", "cli.js", "page.js"];
+const chunks = built(".js").map((file) => relative(dist, file));
+for (const name of new Set([...entries, ...chunks])) weigh(name, [join(dist, name)]);
 weigh("**/*.d.ts", built(".d.ts"));
 await weighPages();

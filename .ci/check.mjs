@@ -99,7 +99,7 @@ for (const source of program.getSourceFiles()) {
 }
 
 /** What people import: all of it is documented. */
-const SURFACES = ["src/index.ts", "src/gpu/index.ts", "src/data/index.ts"];
+const SURFACES = ["src", "src/gpu", "src/data", "src/train"].map((folder) => `${folder}/index.ts`);
 
 for (const file of SURFACES) {
   const source = program.getSourceFile(resolve(root, file));

@@ -2,25 +2,21 @@
  * Trains the hyper-CNN on the generated digits, with the settings of `npm start`, and tells the page
  * about it. It is a worker, so the page answers at once whatever the GPU does.
  */
+import { batchSource, digitsSplit } from "../src/data/index";
 import {
   bake,
-  batchSource,
   compile,
   countParameters,
   crossEntropy,
   type Device,
-  digitsSplit,
-  evaluateImages,
   evaluation,
-  evaluationBatch,
   hyperCnn,
   kernelMatrix,
-  optimizerOf,
   requestDevice,
   trainStep,
   Variables,
 } from "../src/index";
-import { imageSettings } from "../src/train/image-task";
+import { evaluateImages, evaluationBatch, imageSettings, optimizerOf } from "../src/train/index";
 
 /** What the page asks for: sizes (default: the preset's), and milliseconds between two pictures. */
 export interface Settings {

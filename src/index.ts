@@ -1,8 +1,8 @@
 /**
  * hyperloom: hypernetworks, trained and run on WebGPU. This file is the public surface: re-exports
- * only. Op records, and what only the terminal decides (presets, flags), are no part of it.
+ * only. Data are read by hyperloom/data, ready-made runs are in hyperloom/train; op records are no
+ * part of any.
  */
-export * from "./data/index";
 export {
   type Device,
   type DeviceOptions,
@@ -230,33 +230,9 @@ export {
   saveCheckpoint,
   writeCheckpoint,
 } from "./train/checkpoint";
-export { checkpointSettings } from "./train/checkpoint-settings";
-export type {
-  CheckpointEvent,
-  CompilingEvent,
-  DoneEvent,
-  EvalEvent,
-  Evaluated,
-  EvaluatingEvent,
-  Json,
-  JsonObject,
-  Measures,
-  RunEvent,
-  StartEvent,
-  StepEvent,
-  StoppedEvent,
-  Unit,
-} from "./train/events";
+export type { Json, JsonObject } from "./train/events";
 export { type AnyHyper, type AnyModel, type ImageModelName, isHyper } from "./train/image-models";
-export {
-  evaluateImages,
-  evaluationBatch,
-  type ImageFlags,
-  imageTask,
-  plainWeights,
-} from "./train/image-task";
 export * from "./train/load-model";
-export * from "./train/loop";
 export {
   buildModel,
   type ModelName,
@@ -274,7 +250,6 @@ export {
   prediction,
   trainStep,
 } from "./train/programs";
-export { type SequenceData, textData, type WindowOptions } from "./train/sequence-data";
 export { type SequenceModelName, sequenceModelNames } from "./train/sequence-models";
 export {
   bitsPerSymbol,
@@ -283,8 +258,6 @@ export {
   sequenceEvaluation,
   sequenceStep,
 } from "./train/sequence-programs";
-export type { SequenceFlags } from "./train/sequence-settings";
-export { evaluateSequences, sequenceTask } from "./train/sequence-task";
 export {
   languageOf,
   loadSampler,
@@ -294,22 +267,6 @@ export {
   type ScaleChange,
   samplingProgram,
 } from "./train/sampler";
-export {
-  type BasePreset,
-  type ImageSettings,
-  type ImageTaskName,
-  type OptimizerName,
-  optimizerOf,
-  type RateSettings,
-  type RunSettings,
-  type SequenceSettings,
-  type SequenceTaskName,
-  SettingsError,
-  type TaskName,
-  type TrainFlags,
-  type TrainSettings,
-} from "./train/settings";
-export type { PassOptions, Split, StepInputs, Task } from "./train/task";
 export {
   type NamedSafeTensor,
   readSafetensors,

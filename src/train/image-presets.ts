@@ -5,6 +5,7 @@ import { type BasePreset, type ImageTaskName, SettingsError } from "./settings";
 
 /** Presets of the tasks of images. */
 export const imagePresetNames = ["quick", "paper", "notebook"] as const;
+/** One of `imagePresetNames`. */
 export type ImagePresetName = (typeof imagePresetNames)[number];
 
 /** What a preset decides on images. */

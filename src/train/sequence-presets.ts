@@ -4,6 +4,7 @@ import type { BasePreset, SequenceTaskName } from "./settings";
 
 /** Presets of the tasks of sequences. */
 export const sequencePresetNames = ["quick", "paper"] as const;
+/** One of `sequencePresetNames`. */
 export type SequencePresetName = (typeof sequencePresetNames)[number];
 
 /** What a preset decides on sequences. */

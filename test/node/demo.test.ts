@@ -64,7 +64,11 @@ async function buildSites(): Promise<void> {
     plugins: [wgsl()],
     build: {
       outDir: join(folder, "readme/node_modules/hyperloom/dist"),
-      lib: { entry: "src/index.ts", formats: ["es"], fileName: () => "index.js" },
+      lib: {
+        entry: { index: "src/index.ts", data: "src/data/index.ts" },
+        formats: ["es"],
+        fileName: (_, name) => `${name}.js`,
+      },
     },
   });
   // Smaller than in print, for software adapters.

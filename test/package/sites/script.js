@@ -1,12 +1,13 @@
 /**
  * For Node and Deno: trains, then leaves the checkpoint of a HyperLSTM in the file that is named
  * first and prints what both came to, which of the package's shaders are refused, and whether
- * hyperloom/data and hyperloom/gpu are the same library, as JSON.
+ * hyperloom/data, hyperloom/gpu and hyperloom/train are the same library, as JSON.
  */
 import { writeFileSync } from "node:fs";
 import * as hyperloom from "hyperloom";
 import { byteVocabulary } from "hyperloom/data";
 import { LimitError } from "hyperloom/gpu";
+import { checkpointSettings } from "hyperloom/train";
 import { train } from "./train.js";
 import { length, prompt, sizes } from "./writer.js";
 
@@ -45,5 +46,16 @@ for (const { name, code } of shaders) {
 step.dispose();
 variables.dispose();
 device.dispose();
-const one = LimitError === hyperloom.LimitError && byteVocabulary().size === 256;
+// hyperloom/train reads what hyperloom read, and refuses it with hyperloom's own error: no run left it.
+const untrained = () => {
+  try {
+    return checkpointSettings(hyperloom.readCheckpoint(bytes, "own"));
+  } catch (error) {
+    return error;
+  }
+};
+const one =
+  LimitError === hyperloom.LimitError &&
+  untrained() instanceof hyperloom.CheckpointError &&
+  byteVocabulary().size === 256;
 console.log(JSON.stringify({ losses, symbols, shaders: shaders.length, refused, one }));

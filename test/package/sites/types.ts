@@ -9,6 +9,7 @@ import {
 } from "hyperloom";
 import { batchSource, type DataFileError } from "hyperloom/data";
 import type { KernelSource, LimitError } from "hyperloom/gpu";
+import { optimizerOf, train, type TrainResult, type TrainSettings } from "hyperloom/train";
 
 const device: Device = await requestDevice();
 /** WebGPU's own types come from TypeScript's DOM library or from @webgpu/types. */
@@ -22,6 +23,11 @@ export const runs = async (step: Executable): Promise<number | undefined> =>
 export const binding = (kernel: KernelSource<"x">): "x" | undefined => kernel.bindings[0]?.name;
 export const sentences = (errors: (DataFileError | LimitError)[]): string[] =>
   errors.map(({ message }) => message);
+export const rates = (settings: TrainSettings): string =>
+  JSON.stringify(optimizerOf(settings).settings);
+export const trained: Promise<TrainResult>[] = [];
+// @ts-expect-error: a run is of a task.
+trained.push(train({ device }));
 // @ts-expect-error: a batch is a number.
 batchSource({ images: new Uint8Array(), labels: new Uint8Array() }, { batch: "8" });
 // @ts-expect-error: the size of the hyper cell is not optional.
