@@ -86,14 +86,18 @@ export function wgsl() {
       handler(id) {
         const kernels = readShader(id);
         declare(id, kernels);
-        const lines = kernels.map((kernel) => {
-          const [made, values] = production
-            ? ["shipped", ship(kernel)]
-            : ["Object.freeze", [kernel]];
-          const call = `${made}(${values.map((value) => JSON.stringify(value)).join(", ")})`;
-          return `export const ${exportName(kernel.name)} = /* @__PURE__ */ ${call};\n`;
+        const lines = kernels.map((kernel, k) => {
+          const made = production
+            ? `shipped(text${k > 0 ? ", true" : ""})`
+            : `Object.freeze(${JSON.stringify(kernel)})`;
+          return `export const ${exportName(kernel.name)} = /* @__PURE__ */ ${made};\n`;
         });
-        if (production) lines.unshift(`import { shipped } from ${JSON.stringify(SHIPPED)};\n`);
+        if (production) {
+          const text = JSON.stringify(ship(/** @type {KernelSource} */ (kernels[0])));
+          lines.unshift(
+            `import { shipped } from ${JSON.stringify(SHIPPED)};\nconst text = ${text};\n`,
+          );
+        }
         return {
           code: lines.join(""),
           map: null,

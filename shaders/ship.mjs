@@ -35,9 +35,13 @@ export function dense(code) {
   return out.trim();
 }
 
-/** What `shipped` is called with for a kernel. @param {KernelSource} kernel @returns {Parameters<typeof import("../src/gpu/shipped").shipped>} */
+/**
+ * What `shipped` makes a kernel of, and its twin for subgroups where the text has lines for one: their
+ * bodies are one, with `#line#line of the twin#` where they differ.
+ * @param {KernelSource} kernel @returns {import("../src/gpu/shipped").Shipped}
+ */
 export function ship({ name, code, bindings, uniforms, overrides }) {
-  const text = code.replace(/\/\/.*$/gm, "");
+  const text = code.replace(/^(.*?)\/\/ subgroups: (.*)$/gm, "#$1#$2#").replace(/\/\/.*$/gm, "");
   const pieces = {
     override: /\boverride\s+([^;]+);/g,
     struct: /\bstruct\s+Params\s*\{([^}]*)\}/g,

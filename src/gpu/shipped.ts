@@ -7,20 +7,27 @@ import {
 
 /**
  * A shader as the built library carries it (shaders/ship.mjs writes it so): what it declares as lists,
- * from which both its text and its reflection are made, and the rest of its text.
- * @param overrides Such as `TILE:u32=16u FLAG:bool=false`.
- * @param bindings Such as `x:array<f32> y!:array<f32>`, `!` for read_write, in the order of their
- *   numbers.
- * @param uniform The variable and its fields, such as `p rows:u32 scale:f32`; empty without one.
- * @returns the kernel; an override that follows from others has NaN as its default.
+ * from which both its text and its reflection are made, and the rest of its text. Overrides are such
+ * as `TILE:u32=16u FLAG:bool=false`; bindings `x:array<f32> y!:array<f32>`, `!` for read_write, in the
+ * order of their numbers; the uniform is a variable and its fields, `p rows:u32 scale:f32`, or empty.
  */
-export function shipped(
+export type Shipped = readonly [
   name: string,
   overrides: string,
   bindings: string,
   uniform: string,
   body: string,
+];
+
+/**
+ * The kernel that a shader is, or with `subgroups` its twin for devices that have them: of
+ * `#line#line of the twin#` the second. An override that follows from others has NaN as its default.
+ */
+export function shipped(
+  [name, overrides, bindings, uniform, both]: Shipped,
+  subgroups = false,
 ): KernelSource {
+  const body = both.replace(/#([^#]*)#([^#]*)#/g, subgroups ? "$2" : "$1");
   const [variable, ...fields] = listed(uniform);
   const bound = listed(bindings).map((text, binding): StorageBinding => {
     const [, name = "", written, type = ""] = /^(\w+)(!?):(.+)$/.exec(text) ?? [];
@@ -45,7 +52,7 @@ export function shipped(
     .join("\n");
   const threads = /@workgroup_size\(([^)]*)/.exec(body)?.[1]?.split(",") ?? [];
   return Object.freeze({
-    name,
+    name: subgroups ? `${name}_subgroups` : name,
     code,
     entryPoint: "main",
     bindings: bound,

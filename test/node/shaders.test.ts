@@ -6,6 +6,7 @@ import { readShader, shaderFiles } from "../../shaders/plugin.mjs";
 import { reflect } from "../../shaders/reflect.mjs";
 import { dense, ship } from "../../shaders/ship.mjs";
 import { aptInstall } from "../../src/cli/browser";
+import type { KernelSource } from "../../src/gpu/kernel-source";
 import { shipped } from "../../src/gpu/shipped";
 import { hasEpilogue } from "../../src/schedule/elementwise-kernel";
 
@@ -73,9 +74,16 @@ describe.each(files.map((file) => [basename(file), file] as const))("%s", (_name
 });
 
 describe("as shipped", () => {
-  const kernels = files.flatMap((file) => readShader(file).map((kernel) => ({ file, ...kernel })));
-  test.each(kernels)("$name is what it was", ({ file, code, ...kernel }) => {
-    const made = shipped(...ship({ ...kernel, code }));
+  const kernels = files.flatMap((file) => {
+    const [portable, ...twins] = readShader(file);
+    const one = ship(portable as KernelSource);
+    return [portable as KernelSource, ...twins].map((kernel, k) => ({
+      file,
+      made: shipped(one, k > 0),
+      ...kernel,
+    }));
+  });
+  test.each(kernels)("$name is what it was", ({ file, made, code, ...kernel }) => {
     expect(dense(made.code)).toBe(dense(dense(made.code)));
     expect(hasEpilogue(made)).toBe(hasEpilogue({ ...kernel, code }));
     for (const { name, access } of kernel.bindings) {
@@ -123,8 +131,10 @@ fn main() {
   expect(twin?.code).toContain("enable subgroups;\n// y: out");
   expect(twin?.code).toContain("{\n  y[0] = quadSwapX(1.0);\n}");
   expect(readShader("probe.wgsl", code.replace(/\/\/ subgroups: .*\n/g, "\n"))).toHaveLength(1);
-  const made = shipped(...ship(twin as NonNullable<typeof twin>));
+  const made = shipped(ship(portable as KernelSource), true);
   expect(made.code).toMatch(/^enable subgroups;\s+@group/);
+  expect(made.code).toContain("y[0]=quadSwapX(1.0);");
+  expect(shipped(ship(portable as KernelSource)).code).toMatch(/^@group[^#]*\{y\[0\]=1\.0;\}$/s);
 });
 
 test("reflection reads names, layouts and defaults that are expressions", () => {
