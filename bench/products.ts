@@ -1,5 +1,5 @@
 import { dispatch } from "../src/gpu/dispatch";
-import { apply1, type Operand, output, type Tensor } from "../src/graph/node";
+import { apply1, type Operand, type Tensor } from "../src/graph/node";
 import { conv2d, conv2dInputGradientOp, conv2dKernelGradientOp } from "../src/ops/conv2d";
 import { matmul, type MatmulOptions, matmulPair } from "../src/ops/matmul";
 import { image, Inputs, type KernelCase, type KernelTable, type Make, terms } from "./kernel-case";
@@ -90,7 +90,7 @@ function rung(name: string, { note, side, trips }: Rung): Make {
         const part = Math.min(rows, M - i * rows);
         const shader = benchShader(`./ladder/matmul_${name}.wgsl`);
         return dispatch<Operand, string, string, string>(shader, {
-          bind: { a, b, y: output(node, 0) },
+          bind: { a, b, y: node.outputs[0] },
           uniforms: { first_row: i * rows, rows: part, n: N, k: K },
           grid: [Math.ceil(N / side), Math.ceil(part / side), 1],
           flops: 2 * part * N * K,

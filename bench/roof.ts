@@ -4,7 +4,7 @@ import type { Device } from "../src/gpu/device";
 import { dispatch, type Target } from "../src/gpu/dispatch";
 import type { KernelSource } from "../src/gpu/kernel-source";
 import { encode } from "../src/gpu/record";
-import { apply1, type Operand, output, type Tensor } from "../src/graph/node";
+import { apply1, type Operand, type Tensor } from "../src/graph/node";
 import { placeholder } from "../src/ops/sources";
 import { type Replay, shaderOp } from "./replay";
 import type { Timed } from "./measure";
@@ -124,7 +124,7 @@ function shaderCase(
   const x = reads > 0 ? placeholder("x", [reads]) : null;
   const op = shaderOp(name, { shape: [writes], dtype: "f32" }, (node) => [
     dispatch<Operand, string, string, string>(benchShader(`./roof/${file}.wgsl`), {
-      bind: { ...(x && { x }), y: output(node, 0) },
+      bind: { ...(x && { x }), y: node.outputs[0] },
       uniforms,
       overrides: { WORKGROUP: workgroup, TRIPS: trips },
       grid: [workgroups, 1, 1],

@@ -13,8 +13,16 @@ export interface Node<A = unknown> {
   readonly id: number;
   readonly op: Op<A>;
   readonly attrs: A;
-  readonly inputs: readonly Tensor[];
-  readonly outputs: readonly Tensor[];
+  readonly inputs: Listed<Tensor>;
+  readonly outputs: Listed<Tensor>;
+}
+
+/** As many as an op takes or makes, which its record knows. */
+export type Listed<T> = readonly [T, T, T, T, T, T, T, T, ...T[]];
+
+/** Values as an op is given them; that there are enough is the caller's word. */
+export function listed<T>(values: readonly T[]): Listed<T> {
+  return values as unknown as Listed<T>;
 }
 
 /** Working storage of one op's own dispatches (split-K partials, …): f32, never seen by the graph. */
@@ -33,7 +41,7 @@ export type Operand = Tensor | Scratch;
 export interface Op<A = unknown> {
   readonly name: string;
   /** The shape rule. @throws ShapeError naming the op and the shapes that disagree. */
-  shape(attrs: A, ...inputs: readonly TensorType[]): readonly TensorType[];
+  shape(attrs: A, ...inputs: Listed<TensorType>): readonly TensorType[];
   /**
    * The kernels that compute a node, in order. The last one to bind an output writes all of it.
    * Empty for sources and views.
@@ -43,7 +51,7 @@ export interface Op<A = unknown> {
    * Gradients of the inputs given those of the outputs (null: no gradient flows). Each may have
    * any shape that the input broadcasts to: the driver sums it back.
    */
-  gradient(node: Node<A>, dy: readonly (Tensor | null)[]): readonly (Tensor | null)[];
+  gradient(node: Node<A>, dy: Listed<Tensor | null>): readonly (Tensor | null)[];
   /**
    * Elementwise ops alone: the WGSL expression of one output element; `args` are expressions of
    * type `T` (f32 or vec4f alias), u32 and i32 inputs likewise. Literals are written `T(0.5)`.
@@ -61,15 +69,15 @@ export interface Op<A = unknown> {
    */
   overTime?(
     attrs: A,
-    inputs: readonly Tensor[],
-    stacked: readonly boolean[],
+    inputs: Listed<Tensor>,
+    stacked: Listed<boolean>,
     T: number,
   ): readonly Tensor[] | null;
   /** The sum over T of output 0 of `overTime`, made without stacking it: one GEMM over T·B. */
   sumOverTime?(
     attrs: A,
-    inputs: readonly Tensor[],
-    stacked: readonly boolean[],
+    inputs: Listed<Tensor>,
+    stacked: Listed<boolean>,
     T: number,
   ): Tensor | null;
   /**
@@ -77,7 +85,7 @@ export interface Op<A = unknown> {
    * node's own, made from `inputs`, which are the node's or copies of them. An output may be the
    * node's own.
    */
-  again?(node: Node<A>, inputs: readonly Tensor[]): readonly Tensor[];
+  again?(node: Node<A>, inputs: Listed<Tensor>): readonly Tensor[];
   /** How outputs share the buffer of an input without a dispatch; see `views.ts` in ops. */
   readonly alias?: Alias;
   /** Output k is written over input `inPlace[k]`, whose old value is gone afterwards. */
@@ -99,10 +107,12 @@ let nextId = 0;
  * @returns the node's outputs.
  * @throws ShapeError from the op's shape rule, or where a size is not a positive integer.
  */
-export function apply<A>(op: Op<A>, attrs: A, ...inputs: readonly Tensor[]): readonly Tensor[] {
-  const types = op.shape(attrs, ...inputs);
+export function apply<A>(op: Op<A>, attrs: A, ...inputs: readonly Tensor[]): Listed<Tensor> {
+  const given = listed(inputs);
+  const types = op.shape(attrs, ...given);
   const outputs: Tensor[] = [];
-  const node: Node<A> = { id: nextId++, op, attrs, inputs, outputs };
+  const made = listed(outputs);
+  const node: Node<A> = { id: nextId++, op, attrs, inputs: given, outputs: made };
   for (const [output, { shape, dtype }] of types.entries()) {
     if (
       !shape.every((d) => Number.isSafeInteger(d) && d > 0) ||
@@ -114,28 +124,12 @@ export function apply<A>(op: Op<A>, attrs: A, ...inputs: readonly Tensor[]): rea
     }
     outputs.push({ node, output, shape, dtype });
   }
-  return outputs;
+  return made;
 }
 
 /** `apply` for an op with one output. */
 export function apply1<A>(op: Op<A>, attrs: A, ...inputs: readonly Tensor[]): Tensor {
-  const [y] = apply(op, attrs, ...inputs);
-  if (y === undefined) throw new Error(`internal: ${op.name} has no output`);
-  return y;
-}
-
-/** The i-th input of a node; `internal` error where it has none. */
-export function input<A>(node: Node<A>, i: number): Tensor {
-  const x = node.inputs[i];
-  if (x === undefined) throw new Error(`internal: ${node.op.name} has no input ${i}`);
-  return x;
-}
-
-/** The i-th output of a node; `internal` error where it has none. */
-export function output<A>(node: Node<A>, i: number): Tensor {
-  const y = node.outputs[i];
-  if (y === undefined) throw new Error(`internal: ${node.op.name} has no output ${i}`);
-  return y;
+  return apply(op, attrs, ...inputs)[0];
 }
 
 /** Whether a node is a number, which kernels take as text. */

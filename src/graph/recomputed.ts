@@ -1,4 +1,4 @@
-import { apply, type Node, type Tensor } from "./node";
+import { apply, listed, type Node, type Tensor } from "./node";
 import { dependents } from "./substitute";
 
 const marked = new WeakSet<Node>();
@@ -25,7 +25,7 @@ export function keeper(): (node: Node) => Node {
     let copies = made.get(node);
     if (!copies) {
       const inputs = node.inputs.map(kept);
-      copies = again ? again(node, inputs) : apply(node.op, node.attrs, ...inputs);
+      copies = again ? again(node, listed(inputs)) : apply(node.op, node.attrs, ...inputs);
       made.set(node, copies);
     }
     return copies;
@@ -33,6 +33,10 @@ export function keeper(): (node: Node) => Node {
   return (node) => {
     const tensors = [...node.inputs, ...node.outputs];
     if (tensors.every((x) => kept(x) === x)) return node;
-    return { ...node, inputs: node.inputs.map(kept), outputs: node.outputs.map(kept) };
+    return {
+      ...node,
+      inputs: listed(node.inputs.map(kept)),
+      outputs: listed(node.outputs.map(kept)),
+    };
   };
 }

@@ -3,15 +3,7 @@ import { batchNormGradient as batchNormGradientKernel } from "../../shaders/batc
 import { batchNormGradientSums } from "../../shaders/batch_norm_gradient_sums.wgsl";
 import { batchNormStatistics } from "../../shaders/batch_norm_statistics.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import {
-  apply,
-  input,
-  notDifferentiable,
-  type Op,
-  output,
-  scratch,
-  type Tensor,
-} from "../graph/node";
+import { apply, notDifferentiable, type Op, scratch, type Tensor } from "../graph/node";
 import { ShapeError, show, size, type TensorType } from "../graph/shape";
 import { expectEps, expectShape } from "./cell";
 import {
@@ -60,8 +52,8 @@ export const batchNormOp: Op<BatchNormAttrs> = {
   name: "batch_norm",
   epilogue: true,
   shape(_, x, ...given) {
-    const { shape } = x as TensorType;
-    const planes = expectPlanes("batch_norm", x as TensorType);
+    const { shape } = x;
+    const planes = expectPlanes("batch_norm", x);
     const { images, channels, area } = planes;
     if (images * area < 2) {
       throw new ShapeError(
@@ -71,10 +63,10 @@ export const batchNormOp: Op<BatchNormAttrs> = {
     }
     expectChannels("batch_norm", planes, GIVEN, given);
     const each: TensorType = { shape: [channels], dtype: "f32" };
-    return [x as TensorType, each, each, each, each];
+    return [x, each, each, each, each];
   },
   dispatch(node, { adapter }) {
-    const [x, scale, shift] = [input(node, 0), input(node, 1), input(node, 2)];
+    const [x, scale, shift] = node.inputs;
     const { eps, momentum, relu } = node.attrs;
     const cut = cutChannels(expectPlanes("batch_norm", x), adapter);
     const { images, area } = cut.uniforms;
@@ -86,8 +78,8 @@ export const batchNormOp: Op<BatchNormAttrs> = {
           x,
           scale,
           shift,
-          running_mean: input(node, 3),
-          running_variance: input(node, 4),
+          running_mean: node.inputs[3],
+          running_variance: node.inputs[4],
           partials,
         },
         uniforms: cut.uniforms,
@@ -100,11 +92,11 @@ export const batchNormOp: Op<BatchNormAttrs> = {
         bind: {
           x,
           partials,
-          y: output(node, 0),
-          next_mean: output(node, 1),
-          next_variance: output(node, 2),
-          batch_mean: output(node, 3),
-          factor: output(node, 4),
+          y: node.outputs[0],
+          next_mean: node.outputs[1],
+          next_variance: node.outputs[2],
+          batch_mean: node.outputs[3],
+          factor: node.outputs[4],
         },
         uniforms: {
           ...cut.uniforms,
@@ -123,18 +115,18 @@ export const batchNormOp: Op<BatchNormAttrs> = {
   },
   gradient(node, [dy]) {
     if (!dy) return node.inputs.map(() => null);
-    const [x, scale, shift] = [input(node, 0), input(node, 1), input(node, 2)];
+    const [x, scale, shift] = node.inputs;
     const { relu } = node.attrs;
-    const stats = [output(node, 3), output(node, 4)];
+    const stats = [node.outputs[3], node.outputs[4]];
     const found = apply(batchNormGradientOp, { relu }, x, scale, shift, ...stats, dy);
     return [...found, null, null];
   },
   // y takes as much memory as x, which the gradient needs too, and one pass over it to make.
   again({ attrs, outputs }, [x, scale, shift]) {
-    const [, , , mean, factor] = outputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
-    const y = normalised(x as Tensor, mean, alongChannels(factor, x as Tensor), {
-      scale: scale as Tensor,
-      shift: shift as Tensor,
+    const [, , , mean, factor] = outputs;
+    const y = normalised(x, mean, alongChannels(factor, x), {
+      scale: scale,
+      shift: shift,
       relu: attrs.relu,
     });
     return [y, ...outputs.slice(1)];
@@ -168,19 +160,19 @@ export const batchNormGradientOp: Op<Pick<BatchNormAttrs, "relu">> = {
   epilogue: true,
   shape(_, x, scale, shift, mean, factor, dy) {
     const name = "batch_norm_gradient";
-    const planes = expectPlanes(name, x as TensorType);
+    const planes = expectPlanes(name, x);
     expectChannels(
       name,
       planes,
       ["scale", "shift", "mean", "factor"],
       [scale, shift, mean, factor],
     );
-    expectShape(name, "dy", dy as TensorType, (x as TensorType).shape);
-    return [x as TensorType, scale as TensorType, shift as TensorType];
+    expectShape(name, "dy", dy, x.shape);
+    return [x, scale, shift];
   },
   dispatch(node, { adapter }) {
-    const [x, scale, shift] = [input(node, 0), input(node, 1), input(node, 2)];
-    const [mean, factor, dy] = [input(node, 3), input(node, 4), input(node, 5)];
+    const [x, scale, shift] = node.inputs;
+    const [, , , mean, factor, dy] = node.inputs;
     const cut = cutChannels(expectPlanes("batch_norm_gradient", x), adapter);
     const { images, area } = cut.uniforms;
     const partials = partialsOf(cut);
@@ -199,9 +191,9 @@ export const batchNormGradientOp: Op<Pick<BatchNormAttrs, "relu">> = {
           x,
           dy,
           partials,
-          dx: output(node, 0),
-          dscale: output(node, 1),
-          dshift: output(node, 2),
+          dx: node.outputs[0],
+          dscale: node.outputs[1],
+          dshift: node.outputs[2],
         },
         uniforms: { ...cut.uniforms, inverse: 1 / (images * area) },
         overrides,
@@ -269,7 +261,7 @@ export function batchNormTraining(
   }
   const attrs = { eps, momentum, relu };
   const made = apply(batchNormOp, attrs, x, scale, shift, mean, variance);
-  const [y, nextMean, nextVariance] = made as [Tensor, Tensor, Tensor];
+  const [y, nextMean, nextVariance] = made;
   return { y, mean: nextMean, variance: nextVariance };
 }
 

@@ -4,13 +4,11 @@ import {
   apply1,
   expectDType,
   expectRank,
-  input,
   notDifferentiable,
   type Op,
-  output,
   type Tensor,
 } from "../graph/node";
-import { equal, ShapeError, show, type TensorType } from "../graph/shape";
+import { equal, ShapeError, show } from "../graph/shape";
 
 /** An invocation runs three times over a row, and one adapter ends its loops after 65,535 trips in all. */
 const MAX_CLASSES = 16_384;
@@ -20,7 +18,7 @@ const WORKGROUP = 64;
 export const categoricalOp: Op<null> = {
   name: "categorical",
   shape(_, ...inputs) {
-    const [logits, u, temperature] = inputs as [TensorType, TensorType, TensorType];
+    const [logits, u, temperature] = inputs;
     for (const [name, { dtype }] of Object.entries({ logits, u, temperature })) {
       expectDType("categorical", name, dtype, "f32");
     }
@@ -40,11 +38,11 @@ export const categoricalOp: Op<null> = {
     return [{ shape: [rows], dtype: "u32" }];
   },
   dispatch(node) {
-    const [logits, u, temperature] = [input(node, 0), input(node, 1), input(node, 2)];
+    const [logits, u, temperature] = node.inputs;
     const [rows = 0, classes = 0] = logits.shape;
     return [
       dispatch(categoricalKernel, {
-        bind: { logits, u, temperature, chosen: output(node, 0) },
+        bind: { logits, u, temperature, chosen: node.outputs[0] },
         uniforms: { rows, classes },
         grid: linearGrid(rows / WORKGROUP),
         flops: rows * classes * 20,

@@ -1,5 +1,5 @@
 import { type Grid, linearGrid, type Target } from "../gpu/dispatch";
-import { expectDType, input, type Node, type Tensor } from "../graph/node";
+import { expectDType, type Node, type Tensor } from "../graph/node";
 import { equal, type Shape, ShapeError, show, type TensorType } from "../graph/shape";
 import { expectRowsFit, GATE_TRIPS, type RowWork, rowLanes, rowTrips } from "./row-workgroups";
 
@@ -103,8 +103,8 @@ export function optionalInputs(
 ): { readonly norm: Tensor | null; readonly mask: Tensor | null } {
   const { norm, mask } = node.attrs;
   return {
-    norm: norm ? input(node, from) : null,
-    mask: mask ? input(node, from + Number(norm)) : null,
+    norm: norm ? (node.inputs[from] as Tensor) : null,
+    mask: mask ? (node.inputs[from + Number(norm)] as Tensor) : null,
   };
 }
 

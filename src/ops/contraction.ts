@@ -15,11 +15,9 @@ import { dispatch, linearGrid, MAX_LOOP_TRIPS } from "../gpu/dispatch";
 import {
   apply,
   apply1,
-  input,
   notDifferentiable,
   type Op,
   type Operand,
-  output,
   scratch,
   type Tensor,
 } from "../graph/node";
@@ -93,20 +91,20 @@ const workgroups = (count: number, { side, lanes }: Block): number =>
 export const contractionOp: Op<ContractionAttrs> = {
   name: "contraction",
   shape({ total }, a) {
-    const [, slices = 0, d = 0] = (a as TensorType).shape;
+    const [, slices = 0, d = 0] = a.shape;
     expectAtMost("d", d, MAX_D, "take smaller embeddings");
     expectAtMost("N_in", slices, MAX_LOOP_TRIPS, "take smaller basic blocks, more tiles");
     return [{ shape: [total], dtype: "f32" }];
   },
   dispatch(node, target) {
-    const [a, w, b, tiles] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
+    const [a, w, b, tiles] = node.inputs;
     const { slices, d, columns, ...s } = sizesOf(a, w);
     const { outputs, width, plane } = node.attrs;
     const rows = s.tiles * slices;
     const block = blockFor(rows, columns, contractionClass(rows * columns * d), target);
     return [
       dispatch(block.side === 2 ? contractionSubgroups : contractionKernel, {
-        bind: { a, a_scalars: a, w, w_scalars: w, b, tiles, y: output(node, 0) },
+        bind: { a, a_scalars: a, w, w_scalars: w, b, tiles, y: node.outputs[0] },
         uniforms: { rows, slices, d, columns, outputs, width, plane },
         overrides: blockOverrides(block, d),
         grid: linearGrid(workgroups(blocks(rows, columns, block), block)),
@@ -119,7 +117,7 @@ export const contractionOp: Op<ContractionAttrs> = {
   },
   gradient(node, [dy]) {
     if (!dy) return [null, null, null, null];
-    const [a, w, b, tiles] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
+    const [a, w, b, tiles] = node.inputs;
     const [dw, db] = apply(
       contractionGradientWOp,
       { ...node.attrs, w: w.shape, b: b.shape },
@@ -138,7 +136,7 @@ export const contractionOp: Op<ContractionAttrs> = {
   // The rows of all steps below each other.
   overTime({ plain, width }, inputs, stacked, T) {
     if (!plain || !stacked[0] || stacked[1] || stacked[2]) return null;
-    const [a, w, b] = inputs as [Tensor, Tensor, Tensor];
+    const [a, w, b] = inputs;
     const x = allRows(a);
     const { attrs, tiles } = plainRows(x.shape[0] as number, width);
     return [reshape(apply1(contractionOp, attrs, x, w, b, tiles), [T, -1])];
@@ -158,13 +156,14 @@ export function plainRows(M: number, width: number): { attrs: ContractionAttrs; 
 export const contractionGradientAOp: Op<ContractionAttrs & { readonly a: Shape }> = {
   name: "contractionGradientA",
   shape({ a }, _, w) {
-    const [height = 0, row = 0] = (w as TensorType).shape;
+    const [height = 0, row = 0] = w.shape;
     const fix = "take smaller basic blocks, more tiles";
     expectAtMost("f_h · N_out · f_w of a gradient", height * row, MAX_LOOP_TRIPS, fix);
     return [{ shape: a, dtype: "f32" }];
   },
   dispatch(node, target) {
-    const [dy, w, tiles, da] = [input(node, 0), input(node, 1), input(node, 2), output(node, 0)];
+    const [dy, w, tiles] = node.inputs;
+    const [da] = node.outputs;
     const { slices, d, height, columns, ...s } = sizesOf(da, w);
     const { outputs, width, plane } = node.attrs;
     const block = blockFor(slices, d, "gradient", target);
@@ -183,7 +182,7 @@ export const contractionGradientAOp: Op<ContractionAttrs & { readonly a: Shape }
   gradient: notDifferentiable("it is itself a gradient"),
   overTime({ plain, width, a }, inputs, stacked, T) {
     if (!plain || stacked[1]) return null;
-    const [dy, w] = inputs as [Tensor, Tensor];
+    const [dy, w] = inputs;
     const [M = 0, ...row] = a;
     const { attrs, tiles } = plainRows(T * M, width);
     const x = { ...attrs, a: [T * M, ...row] };
@@ -208,8 +207,8 @@ export const contractionGradientWOp: Op<
     { shape: b, dtype: "f32" },
   ],
   dispatch(node, target) {
-    const [dy, a, tiles] = [input(node, 0), input(node, 1), input(node, 2)];
-    const [dw, db] = [output(node, 0), output(node, 1)];
+    const [dy, a, tiles] = node.inputs;
+    const [dw, db] = node.outputs;
     const { slices, d, columns, ...s } = sizesOf(a, dw);
     const { outputs, width, plane } = node.attrs;
     const block = blockFor(columns, d, "gradient", target);
@@ -259,7 +258,7 @@ export const contractionGradientWOp: Op<
   // dw and db of each step: products and sums of dy as [T, M, N].
   overTime({ plain, width, w, b }, inputs, stacked, T) {
     if (!plain || !stacked[0]) return null;
-    const [dy, a] = inputs as [Tensor, Tensor];
+    const [dy, a] = inputs;
     const rows = reshape(dy, [T, -1, width]);
     const x = reshape(a, [stacked[1] ? T : 1, -1, w[2] as number]);
     const dw = matmul(rows, x, { transposeA: true });
@@ -267,10 +266,10 @@ export const contractionGradientWOp: Op<
   },
   sumOverTime({ plain, width, w, b }, inputs, stacked) {
     if (!plain || !stacked[0] || !stacked[1]) return null;
-    const [dy, a] = inputs as [Tensor, Tensor];
+    const [dy, a] = inputs;
     const x = allRows(a);
     const { attrs, tiles } = plainRows(x.shape[0] as number, width);
     const [dw] = apply(contractionGradientWOp, { ...attrs, w, b }, reshape(dy, [-1]), x, tiles);
-    return dw as Tensor;
+    return dw;
   },
 };

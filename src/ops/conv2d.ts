@@ -1,12 +1,4 @@
-import {
-  apply1,
-  expectDType,
-  expectRank,
-  input,
-  type Op,
-  output,
-  type Tensor,
-} from "../graph/node";
+import { apply1, expectDType, expectRank, type Op, type Tensor } from "../graph/node";
 import { type Shape, ShapeError, show, type TensorType } from "../graph/shape";
 import { directForward, directInputGradient, directKernelGradient } from "./conv2d-direct";
 import type { ConvGeometry, Pair } from "./conv2d-geometry";
@@ -157,13 +149,9 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   name: "conv2d",
   epilogue: true,
   shape(attrs, x, kernel) {
-    const [samples, channels, ...image] = four("conv2d", "x", x as TensorType);
-    const { shape } = kernel as TensorType;
-    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(
-      "conv2d",
-      kernel as TensorType,
-      samples,
-    );
+    const [samples, channels, ...image] = four("conv2d", "x", x);
+    const { shape } = kernel;
+    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes("conv2d", kernel, samples);
     expectChannels("conv2d", "input", channels, shape, into);
     checkAttrs("conv2d", attrs);
     return [
@@ -171,13 +159,14 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     ];
   },
   dispatch(node, target) {
-    const [x, kernel, y] = [input(node, 0), input(node, 1), output(node, 0)];
+    const [x, kernel] = node.inputs;
+    const [y] = node.outputs;
     const choice = chooseConv(y.shape[1] as number, target);
     const make = choice.kernel === "tile" ? tileForward : directForward;
     return make(geometry(node.attrs, x, kernel, y), { x, kernel, y }, choice);
   },
   gradient(node, [dy]) {
-    const [x, kernel] = [input(node, 0), input(node, 1)];
+    const [x, kernel] = node.inputs;
     return dy
       ? [
           inputGradient(node.attrs, x.shape, dy, kernel),
@@ -202,22 +191,23 @@ export const conv2dInputGradientOp: Op<InputGradientAttrs> = {
   epilogue: true,
   shape(attrs, dy, kernel) {
     const name = "conv2d input gradient";
-    const [samples, channels, ...signal] = four(name, "dy", dy as TensorType);
-    const { shape } = kernel as TensorType;
-    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(name, kernel as TensorType, samples);
+    const [samples, channels, ...signal] = four(name, "dy", dy);
+    const { shape } = kernel;
+    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(name, kernel, samples);
     expectChannels(name, "output", channels, shape, out);
     checkAttrs(name, attrs);
     expectSignal(name, signal, resultSize(name, attrs, attrs.image, [fh, fw]));
     return [{ shape: [samples, into, ...attrs.image], dtype: "f32" }];
   },
   dispatch(node, target) {
-    const [dy, kernel, dx] = [input(node, 0), input(node, 1), output(node, 0)];
+    const [dy, kernel] = node.inputs;
+    const [dx] = node.outputs;
     const choice = chooseConv(dx.shape[1] as number, target);
     const make = choice.kernel === "tile" ? tileInputGradient : directInputGradient;
     return make(geometry(node.attrs, dx, kernel, dy), { dy, kernel, dx }, choice);
   },
   gradient(node, [g]) {
-    const [dy, kernel] = [input(node, 0), input(node, 1)];
+    const [dy, kernel] = node.inputs;
     return g
       ? [apply1(conv2dOp, node.attrs, g, kernel), kernelGradient(node.attrs, kernel.shape, g, dy)]
       : [null, null];
@@ -239,8 +229,8 @@ export const conv2dKernelGradientOp: Op<KernelGradientAttrs> = {
   name: "conv2d kernel gradient",
   shape(attrs, x, dy) {
     const name = "conv2d kernel gradient";
-    const [samples, channelsIn, ...image] = four(name, "x", x as TensorType);
-    const [signals, channelsOut, ...signal] = four(name, "dy", dy as TensorType);
+    const [samples, channelsIn, ...image] = four(name, "x", x);
+    const [signals, channelsOut, ...signal] = four(name, "dy", dy);
     const kernel: TensorType = { shape: attrs.kernel, dtype: "f32" };
     const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(name, kernel, samples);
     if (samples !== signals) {
@@ -255,13 +245,14 @@ export const conv2dKernelGradientOp: Op<KernelGradientAttrs> = {
     return [kernel];
   },
   dispatch(node, target) {
-    const [x, dy, dkernel] = [input(node, 0), input(node, 1), output(node, 0)];
+    const [x, dy] = node.inputs;
+    const [dkernel] = node.outputs;
     const choice = chooseConv(dy.shape[1] as number, target);
     const make = choice.kernel === "tile" ? tileKernelGradient : directKernelGradient;
     return make(geometry(node.attrs, x, dkernel, dy), { x, dy, dkernel }, choice);
   },
   gradient(node, [g]) {
-    const [x, dy] = [input(node, 0), input(node, 1)];
+    const [x, dy] = node.inputs;
     return g
       ? [inputGradient(node.attrs, x.shape, dy, g), apply1(conv2dOp, node.attrs, x, g)]
       : [null, null];

@@ -1,8 +1,8 @@
 import { dropout as dropoutKernel } from "../../shaders/dropout.wgsl";
 import { dropoutMask as dropoutMaskKernel } from "../../shaders/dropout_mask.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import { apply1, expectDType, input, type Op, output, type Tensor } from "../graph/node";
-import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { apply1, expectDType, type Op, type Tensor } from "../graph/node";
+import { equal, type Shape, ShapeError, show, size } from "../graph/shape";
 import { div, fill, where } from "./elementwise";
 
 const WORKGROUP = 64;
@@ -22,7 +22,7 @@ export function dropoutThreshold(keep: number): number {
 export const dropoutOp: Op<DropoutAttrs> = {
   name: "dropout",
   shape(_, x, key) {
-    const [{ shape, dtype }, k] = [x as TensorType, key as TensorType];
+    const [{ shape, dtype }, k] = [x, key];
     expectDType("dropout", "x", dtype, "f32");
     expectDType("dropout", "key", k.dtype, "u32");
     if (!equal(k.shape, [4])) {
@@ -31,7 +31,8 @@ export const dropoutOp: Op<DropoutAttrs> = {
     return [{ shape, dtype }];
   },
   dispatch(node) {
-    const [x, key, y] = [input(node, 0), input(node, 1), output(node, 0)];
+    const [x, key] = node.inputs;
+    const [y] = node.outputs;
     const { keep, site } = node.attrs;
     const elements = size(x.shape);
     return [
@@ -45,11 +46,11 @@ export const dropoutOp: Op<DropoutAttrs> = {
     ];
   },
   // Linear in x, with the same mask.
-  gradient: (node, [dy]) => [dy ? apply1(dropoutOp, node.attrs, dy, input(node, 1)) : null, null],
+  gradient: (node, [dy]) => [dy ? apply1(dropoutOp, node.attrs, dy, node.inputs[1]) : null, null],
   overTime({ keep, site }, [x, key], stacked) {
-    const step = (x as Tensor).shape.slice(stacked[0] ? 1 : 0);
-    const mask = apply1(dropoutMaskOp, { keep, site, shape: step }, key as Tensor);
-    return [where(mask, div(x as Tensor, keep), 0)];
+    const step = x.shape.slice(stacked[0] ? 1 : 0);
+    const mask = apply1(dropoutMaskOp, { keep, site, shape: step }, key);
+    return [where(mask, div(x, keep), 0)];
   },
 };
 
@@ -57,7 +58,7 @@ export const dropoutOp: Op<DropoutAttrs> = {
 export const dropoutMaskOp: Op<DropoutAttrs & { readonly shape: Shape }> = {
   name: "dropout_mask",
   shape({ shape }, key) {
-    const k = key as TensorType;
+    const k = key;
     expectDType("dropout_mask", "key", k.dtype, "u32");
     if (k.shape[k.shape.length - 1] !== 4) {
       throw new ShapeError(
@@ -67,7 +68,8 @@ export const dropoutMaskOp: Op<DropoutAttrs & { readonly shape: Shape }> = {
     return [{ shape: [...k.shape.slice(0, -1), ...shape], dtype: "f32" }];
   },
   dispatch(node) {
-    const [key, y] = [input(node, 0), output(node, 0)];
+    const [key] = node.inputs;
+    const [y] = node.outputs;
     const { keep, site, shape } = node.attrs;
     const [rows, elements] = [size(key.shape) / 4, size(shape)];
     return [
@@ -82,7 +84,7 @@ export const dropoutMaskOp: Op<DropoutAttrs & { readonly shape: Shape }> = {
   },
   // The key is made of integers.
   gradient: () => [null],
-  overTime: (attrs, [key]) => [apply1(dropoutMaskOp, attrs, key as Tensor)],
+  overTime: (attrs, [key]) => [apply1(dropoutMaskOp, attrs, key)],
 };
 
 /**

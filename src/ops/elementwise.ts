@@ -1,4 +1,4 @@
-import { apply1, input, notDifferentiable, type Op, output, type Tensor } from "../graph/node";
+import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
 import { broadcast, type DType, type Shape, ShapeError, type TensorType } from "../graph/shape";
 
 /**
@@ -33,7 +33,7 @@ function elementwise(name: string, expression: Expression, rule: Rule, result?: 
     },
     dispatch: () => [],
     gradient: (node, [dy]) =>
-      dy ? rule(output(node, 0), dy, ...node.inputs) : node.inputs.map(() => null),
+      dy ? rule(node.outputs[0], dy, ...node.inputs) : node.inputs.map(() => null),
     expression: (_, args) => expression(...args),
   };
 }
@@ -94,31 +94,25 @@ export const subOp = elementwise(
 export const mulOp = elementwise(
   "mul",
   (a, b) => `(${a} * ${b})`,
-  (_, dy, a, b) => [mul(dy, b as Tensor), mul(dy, a as Tensor)],
+  (_, dy, a, b) => [mul(dy, b), mul(dy, a)],
 );
 /** a / b, element by element: the record of `div`. */
 export const divOp = elementwise(
   "div",
   (a, b) => `(${a} / ${b})`,
-  (y, dy, _a, b) => [div(dy, b as Tensor), neg(mul(dy, div(y, b as Tensor)))],
+  (y, dy, _a, b) => [div(dy, b), neg(mul(dy, div(y, b)))],
 );
 /** The larger of two; where they are equal the gradient goes to the first. */
 export const maximumOp = elementwise(
   "maximum",
   (a, b) => `safe_max(${a}, ${b})`,
-  (_, dy, a, b) => [
-    where(greaterEqual(a as Tensor, b as Tensor), dy, 0),
-    where(greaterEqual(a as Tensor, b as Tensor), 0, dy),
-  ],
+  (_, dy, a, b) => [where(greaterEqual(a, b), dy, 0), where(greaterEqual(a, b), 0, dy)],
 );
 /** The smaller of two; where they are equal the gradient goes to the first. */
 export const minimumOp = elementwise(
   "minimum",
   (a, b) => `safe_min(${a}, ${b})`,
-  (_, dy, a, b) => [
-    where(lessEqual(a as Tensor, b as Tensor), dy, 0),
-    where(lessEqual(a as Tensor, b as Tensor), 0, dy),
-  ],
+  (_, dy, a, b) => [where(lessEqual(a, b), dy, 0), where(lessEqual(a, b), 0, dy)],
 );
 /** −x, element by element: the record of `neg`. */
 export const negOp = elementwise(
@@ -130,7 +124,7 @@ export const negOp = elementwise(
 export const absOp = elementwise(
   "abs",
   (x) => `abs(${x})`,
-  (_, dy, x) => [where(less(x as Tensor, 0), neg(dy), dy)],
+  (_, dy, x) => [where(less(x, 0), neg(dy), dy)],
 );
 /** e^x, element by element: the record of `exp`. */
 export const expOp = elementwise(
@@ -142,7 +136,7 @@ export const expOp = elementwise(
 export const logOp = elementwise(
   "log",
   (x) => `safe_log(${x})`,
-  (_, dy, x) => [div(dy, x as Tensor)],
+  (_, dy, x) => [div(dy, x)],
 );
 /** √x, element by element: the record of `sqrt`. */
 export const sqrtOp = elementwise(
@@ -160,19 +154,19 @@ export const rsqrtOp = elementwise(
 export const squareOp = elementwise(
   "square",
   (x) => `(${x} * ${x})`,
-  (_, dy, x) => [mul(dy, mul(x as Tensor, 2))],
+  (_, dy, x) => [mul(dy, mul(x, 2))],
 );
 /** sin x, element by element: the record of `sin`. */
 export const sinOp = elementwise(
   "sin",
   (x) => `sin(${x})`,
-  (_, dy, x) => [mul(dy, cos(x as Tensor))],
+  (_, dy, x) => [mul(dy, cos(x))],
 );
 /** cos x, element by element: the record of `cos`. */
 export const cosOp = elementwise(
   "cos",
   (x) => `cos(${x})`,
-  (_, dy, x) => [neg(mul(dy, sin(x as Tensor)))],
+  (_, dy, x) => [neg(mul(dy, sin(x)))],
 );
 /** max(x, 0); the gradient at 0 is 0, read off the output. */
 export const reluOp = elementwise(
@@ -196,7 +190,7 @@ export const tanhOp = elementwise(
 export const softplusOp = elementwise(
   "softplus",
   (x) => `safe_softplus(${x})`,
-  (_, dy, x) => [mul(dy, sigmoid(x as Tensor))],
+  (_, dy, x) => [mul(dy, sigmoid(x))],
 );
 
 /** a = b, element by element: the record of `equal`. 1 where it holds, else 0. */
@@ -216,16 +210,16 @@ export const greaterEqualOp = comparison("greater_equal", ">=");
 export const whereOp = elementwise(
   "where",
   (m, a, b) => `select(${b}, ${a}, ${m} != T(0.0))`,
-  (_, dy, m) => [null, where(m as Tensor, dy, 0), where(m as Tensor, 0, dy)],
+  (_, dy, m) => [null, where(m, dy, 0), where(m, 0, dy)],
 );
 
 /** Element type conversion by value; towards f32 or between the integers. */
 export const castOp: Op<{ dtype: DType }> = {
   name: "cast",
-  shape: ({ dtype }, x) => [{ shape: (x as TensorType).shape, dtype }],
+  shape: ({ dtype }, x) => [{ shape: x.shape, dtype }],
   dispatch: () => [],
   gradient: (node, [dy]) => [
-    dy && input(node, 0).dtype === "f32" && node.attrs.dtype === "f32" ? dy : null,
+    dy && node.inputs[0].dtype === "f32" && node.attrs.dtype === "f32" ? dy : null,
   ],
   expression: ({ dtype }, [x]) => `${{ f32: "T", i32: "I", u32: "U" }[dtype]}(${x})`,
 };

@@ -2,16 +2,7 @@ import { gather as gatherKernel } from "../../shaders/gather.wgsl";
 import { gatherVec4 } from "../../shaders/gather_vec4.wgsl";
 import { scatterAdd as scatterAddKernel } from "../../shaders/scatter_add.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import {
-  apply1,
-  expectDType,
-  input,
-  type Op,
-  type Operand,
-  output,
-  scratch,
-  type Tensor,
-} from "../graph/node";
+import { apply1, expectDType, type Op, type Operand, scratch, type Tensor } from "../graph/node";
 import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 import { sumRows } from "./reduce";
 
@@ -34,14 +25,15 @@ function expectIndices(op: string, indices: TensorType): void {
 export const gatherOp: Op<null> = {
   name: "gather",
   shape(_, table, indices) {
-    const [t, i] = [table as TensorType, indices as TensorType];
+    const [t, i] = [table, indices];
     expectIndices("gather", i);
     if (t.shape.length === 0)
       throw new ShapeError("hyperloom: gather: table is a scalar, has no rows");
     return [{ shape: [...i.shape, ...t.shape.slice(1)], dtype: t.dtype }];
   },
   dispatch(node) {
-    const [table, indices, y] = [input(node, 0), input(node, 1), output(node, 0)];
+    const [table, indices] = node.inputs;
+    const [y] = node.outputs;
     const entries = table.shape[0] as number;
     const width = size(table.shape) / entries;
     const elements = size(y.shape);
@@ -69,19 +61,18 @@ export const gatherOp: Op<null> = {
     ];
   },
   gradient(node, [dy]) {
-    const { shape, dtype } = input(node, 0);
+    const { shape, dtype } = node.inputs[0];
     if (!dy || dtype !== "f32") return [null, null];
-    return [apply1(scatterAddOp, { shape }, dy, input(node, 1)), null];
+    return [apply1(scatterAddOp, { shape }, dy, node.inputs[1]), null];
   },
-  overTime: (_, [table, indices], stacked) =>
-    stacked[0] ? null : [gather(table as Tensor, indices as Tensor)],
+  overTime: (_, [table, indices], stacked) => (stacked[0] ? null : [gather(table, indices)]),
 };
 
 /** From (dy, indices) a table of `shape`: row v is the sum of dy over the positions with index v. */
 export const scatterAddOp: Op<{ readonly shape: Shape }> = {
   name: "scatter_add",
   shape({ shape }, dy, indices) {
-    const [d, i] = [dy as TensorType, indices as TensorType];
+    const [d, i] = [dy, indices];
     expectDType("scatter_add", "dy", d.dtype, "f32");
     expectIndices("scatter_add", i);
     const expected = [...i.shape, ...shape.slice(1)];
@@ -94,7 +85,8 @@ export const scatterAddOp: Op<{ readonly shape: Shape }> = {
     return [{ shape, dtype: "f32" }];
   },
   dispatch(node, target) {
-    const [dy, indices, dtable] = [input(node, 0), input(node, 1), output(node, 0)];
+    const [dy, indices] = node.inputs;
+    const [dtable] = node.outputs;
     const entries = dtable.shape[0] as number;
     const width = size(dtable.shape) / entries;
     const blocks = Math.ceil(width / SCATTER_COLUMNS);
@@ -114,9 +106,9 @@ export const scatterAddOp: Op<{ readonly shape: Shape }> = {
     if (spans === 1) return [first];
     return [first, ...sumRows(sums, dtable, spans, entries * width, target)];
   },
-  gradient: (node, [ddtable]) => [ddtable ? gather(ddtable, input(node, 1)) : null, null],
+  gradient: (node, [ddtable]) => [ddtable ? gather(ddtable, node.inputs[1]) : null, null],
   sumOverTime: (attrs, [dy, indices], stacked) =>
-    stacked[0] && stacked[1] ? apply1(scatterAddOp, attrs, dy as Tensor, indices as Tensor) : null,
+    stacked[0] && stacked[1] ? apply1(scatterAddOp, attrs, dy, indices) : null,
 };
 
 /**

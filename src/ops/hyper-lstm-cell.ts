@@ -1,16 +1,7 @@
 import { hyperScale as hyperScaleKernel } from "../../shaders/hyper_scale.wgsl";
 import { hyperScaleGradient as hyperScaleGradientKernel } from "../../shaders/hyper_scale_gradient.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import {
-  apply,
-  apply1,
-  expectDType,
-  input,
-  notDifferentiable,
-  type Op,
-  output,
-  type Tensor,
-} from "../graph/node";
+import { apply, apply1, expectDType, notDifferentiable, type Op, type Tensor } from "../graph/node";
 import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 import {
   type CellAttrs,
@@ -59,14 +50,15 @@ function scalesLaunch(pre: Tensor, d: Tensor) {
 export const hyperScaleOp: Op<null> = {
   name: "hyper_scale",
   shape(_, hg, xg, d) {
-    expectScales("hyper_scale", d as TensorType, {
-      hg: hg as TensorType,
-      xg: xg as TensorType,
+    expectScales("hyper_scale", d, {
+      hg: hg,
+      xg: xg,
     });
-    return [hg as TensorType];
+    return [hg];
   },
   dispatch(node) {
-    const [hg, xg, d, pre] = [input(node, 0), input(node, 1), input(node, 2), output(node, 0)];
+    const [hg, xg, d] = node.inputs;
+    const [pre] = node.outputs;
     const flops = size(pre.shape) * 4;
     return [
       dispatch(hyperScaleKernel, { bind: { hg, xg, d, pre }, ...scalesLaunch(pre, d), flops }),
@@ -83,16 +75,16 @@ export const hyperScaleOp: Op<null> = {
 export const hyperScaleGradientOp: Op<null> = {
   name: "hyper_scale_gradient",
   shape(_, dpre, hg, xg, d) {
-    expectScales("hyper_scale_gradient", d as TensorType, {
-      dpre: dpre as TensorType,
-      hg: hg as TensorType,
-      xg: xg as TensorType,
+    expectScales("hyper_scale_gradient", d, {
+      dpre: dpre,
+      hg: hg,
+      xg: xg,
     });
-    return [hg as TensorType, xg as TensorType, d as TensorType];
+    return [hg, xg, d];
   },
   dispatch(node) {
-    const [dpre, hg, xg, d] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
-    const [dhg, dxg, dd] = [output(node, 0), output(node, 1), output(node, 2)];
+    const [dpre, hg, xg, d] = node.inputs;
+    const [dhg, dxg, dd] = node.outputs;
     return [
       dispatch(hyperScaleGradientKernel, {
         bind: { dpre, hg, xg, d, dhg, dxg, dd },
@@ -111,17 +103,17 @@ export const hyperLstmCellOp: Op<CellAttrs> = {
   name: "hyper_lstm_cell",
   shape(attrs, hg, xg, d, c, ...optional) {
     const name = "hyper_lstm_cell";
-    const [rows, hidden] = expectCell(name, attrs, c as TensorType, optional);
-    expectShape(name, "d", d as TensorType, [3, 4, rows, hidden]);
-    expectScales(name, d as TensorType, { hg: hg as TensorType, xg: xg as TensorType });
-    return [c as TensorType, c as TensorType];
+    const [rows, hidden] = expectCell(name, attrs, c, optional);
+    expectShape(name, "d", d, [3, 4, rows, hidden]);
+    expectScales(name, d, { hg: hg, xg: xg });
+    return [c, c];
   },
   dispatch(node, target) {
-    const [hg, xg, d, c] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
+    const [hg, xg, d, c] = node.inputs;
     return [cellDispatch(node, { hg, xg, d, c }, 4, true, target)];
   },
   gradient(node, [dc, dh]) {
-    const [hg, xg, d, c] = [input(node, 0), input(node, 1), input(node, 2), input(node, 3)];
+    const [hg, xg, d, c] = node.inputs;
     const { norm, mask } = optionalInputs(node, 4);
     const pre = hyperScale(hg, xg, d);
     const from = { pre, c, norm, mask };
@@ -162,5 +154,5 @@ export function hyperLstmCell(
 ): { readonly c: Tensor; readonly h: Tensor } {
   const { attrs, inputs } = cellAttrs("hyper_lstm_cell", options);
   const [next, h] = apply(hyperLstmCellOp, attrs, hg, xg, d, c, ...inputs);
-  return { c: next as Tensor, h: h as Tensor };
+  return { c: next, h: h };
 }

@@ -1,16 +1,7 @@
 import { layerNorm as layerNormKernel } from "../../shaders/layer_norm.wgsl";
 import { layerNormGradient as layerNormGradientKernel } from "../../shaders/layer_norm_gradient.wgsl";
 import { dispatch, linearGrid, type Target } from "../gpu/dispatch";
-import {
-  apply,
-  apply1,
-  expectDType,
-  input,
-  notDifferentiable,
-  type Op,
-  output,
-  type Tensor,
-} from "../graph/node";
+import { apply, apply1, expectDType, notDifferentiable, type Op, type Tensor } from "../graph/node";
 import { ShapeError, size, type TensorType } from "../graph/shape";
 import { expectEps, expectShape } from "./cell";
 import { broadcastTo } from "./layout";
@@ -43,19 +34,19 @@ export const layerNormOp: Op<LayerNormAttrs> = {
   name: "layer_norm",
   epilogue: true,
   shape(_, x, scale, shift) {
-    const width = widthOf("layer_norm", x as TensorType);
-    expectShape("layer_norm", "scale", scale as TensorType, [width]);
-    expectShape("layer_norm", "shift", shift as TensorType, [width]);
+    const width = widthOf("layer_norm", x);
+    expectShape("layer_norm", "scale", scale, [width]);
+    expectShape("layer_norm", "shift", shift, [width]);
     expectRowsFit("layer_norm", { ...FORWARD, width });
-    return [x as TensorType];
+    return [x];
   },
   dispatch(node, target) {
-    const [x, scale, shift] = [input(node, 0), input(node, 1), input(node, 2)];
+    const [x, scale, shift] = node.inputs;
     const width = size(scale.shape);
     const rows = size(x.shape) / width;
     return [
       dispatch(layerNormKernel, {
-        bind: { x, scale, shift, y: output(node, 0) },
+        bind: { x, scale, shift, y: node.outputs[0] },
         uniforms: { rows, width, inverse: 1 / width, epsilon: node.attrs.eps },
         ...launch({ ...FORWARD, width }, target),
         grid: linearGrid(rows),
@@ -66,7 +57,7 @@ export const layerNormOp: Op<LayerNormAttrs> = {
   gradient(node, [dy]) {
     const attrs = { ...node.attrs, steps: null };
     if (!dy) return [null, null, null];
-    return apply(layerNormGradientOp, attrs, input(node, 0), input(node, 1), dy);
+    return apply(layerNormGradientOp, attrs, node.inputs[0], node.inputs[1], dy);
   },
   overTime(attrs, [x, scale, shift], [time, ...parameters]) {
     // Parameters of each step are another op.
@@ -95,20 +86,20 @@ export const layerNormGradientOp: Op<LayerNormGradientAttrs> = {
   name: "layer_norm_gradient",
   shape({ steps }, x, scale, dy) {
     const name = "layer_norm_gradient";
-    const width = widthOf(name, x as TensorType);
-    expectShape(name, "scale", scale as TensorType, [width]);
-    expectShape(name, "dy", dy as TensorType, (x as TensorType).shape);
-    const { span, groups } = groupsOf(steps, x as TensorType, width);
+    const width = widthOf(name, x);
+    expectShape(name, "scale", scale, [width]);
+    expectShape(name, "dy", dy, x.shape);
+    const { span, groups } = groupsOf(steps, x, width);
     expectRowsFit(name, { ...BACKWARD, rows: span, width });
     const sums: TensorType = {
       shape: [...(steps === null ? [] : [steps]), groups, width],
       dtype: "f32",
     };
-    return [x as TensorType, sums, sums];
+    return [x, sums, sums];
   },
   dispatch(node, target) {
-    const [x, scale, dy] = [input(node, 0), input(node, 1), input(node, 2)];
-    const [dx, dscale, dshift] = [output(node, 0), output(node, 1), output(node, 2)];
+    const [x, scale, dy] = node.inputs;
+    const [dx, dscale, dshift] = node.outputs;
     const { eps, steps: time } = node.attrs;
     const width = size(scale.shape);
     const steps = time ?? 1;

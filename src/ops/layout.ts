@@ -1,6 +1,6 @@
 import { concat as concatKernel } from "../../shaders/concat.wgsl";
 import { type Dispatch, dispatch, linearGrid } from "../gpu/dispatch";
-import { apply1, input, type Op, type Operand, output, type Tensor } from "../graph/node";
+import { apply1, type Op, type Operand, type Tensor } from "../graph/node";
 import {
   broadcast,
   broadcastStrides,
@@ -27,11 +27,11 @@ const WORKGROUP = 64;
 export const transposeOp: Op<{ readonly permutation: readonly number[] }> = {
   name: "transpose",
   shape({ permutation }, x) {
-    const { shape, dtype } = x as TensorType;
+    const { shape, dtype } = x;
     return [{ shape: permutation.map((axis) => shape[axis] as number), dtype }];
   },
   dispatch(node) {
-    const { shape } = input(node, 0);
+    const { shape } = node.inputs[0];
     const s = strides(shape);
     const axes = node.attrs.permutation.map((k) => fullAxis(shape[k] as number, s[k] as number));
     return stridedCopy(node, 0, axes);
@@ -41,9 +41,7 @@ export const transposeOp: Op<{ readonly permutation: readonly number[] }> = {
     for (const [k, axis] of node.attrs.permutation.entries()) inverse[axis] = k;
     return [dy ? transpose(dy, inverse) : null];
   },
-  overTime: ({ permutation }, [x]) => [
-    transpose(x as Tensor, [0, ...permutation.map((axis) => axis + 1)]),
-  ],
+  overTime: ({ permutation }, [x]) => [transpose(x, [0, ...permutation.map((axis) => axis + 1)])],
 };
 
 /** Where elements of a smaller tensor lie in a larger one: index j of axis k at begin_k + j step_k. */
@@ -64,30 +62,30 @@ const placedOverTime = ({ shape, begin, step }: Placement, T: number): Placement
 /** y[j] = x[begin + j step], y having `shape`: slices, every k-th element and flips. */
 export const sliceOp: Op<Placement> = {
   name: "slice",
-  shape: ({ shape }, x) => [{ shape, dtype: (x as TensorType).dtype }],
+  shape: ({ shape }, x) => [{ shape, dtype: x.dtype }],
   dispatch(node) {
     const { shape, begin, step } = node.attrs;
-    const s = strides(input(node, 0).shape);
+    const s = strides(node.inputs[0].shape);
     const base = begin.reduce((sum, b, k) => sum + b * (s[k] as number), 0);
     const axes = shape.map((n, k) => fullAxis(n, (step[k] as number) * (s[k] as number)));
     return stridedCopy(node, base, axes);
   },
   gradient(node, [dy]) {
     const { begin, step } = node.attrs;
-    const { shape, dtype } = input(node, 0);
+    const { shape, dtype } = node.inputs[0];
     if (!dy || dtype !== "f32") return [null];
     return [apply1(padOp, { shape, begin, step, value: 0 }, dy)];
   },
-  overTime: (attrs, [x], _, T) => [apply1(sliceOp, placedOverTime(attrs, T), x as Tensor)],
+  overTime: (attrs, [x], _, T) => [apply1(sliceOp, placedOverTime(attrs, T), x)],
 };
 
 /** y[begin + j step] = x[j], everything else in y, which has `shape`, being `value`. */
 export const padOp: Op<Placement & { readonly value: number }> = {
   name: "pad",
-  shape: ({ shape }, x) => [{ shape, dtype: (x as TensorType).dtype }],
+  shape: ({ shape }, x) => [{ shape, dtype: x.dtype }],
   dispatch(node) {
     const { shape, begin, step, value } = node.attrs;
-    const x = input(node, 0);
+    const x = node.inputs[0];
     const s = strides(x.shape);
     let base = 0;
     const axes = shape.map((n, k): CopyAxis => {
@@ -106,11 +104,11 @@ export const padOp: Op<Placement & { readonly value: number }> = {
   },
   gradient(node, [dy]) {
     const { begin, step } = node.attrs;
-    const { shape, dtype } = input(node, 0);
+    const { shape, dtype } = node.inputs[0];
     return [dy && dtype === "f32" ? apply1(sliceOp, { shape, begin, step }, dy) : null];
   },
   overTime: ({ value, ...attrs }, [x], _, T) => [
-    apply1(padOp, { ...placedOverTime(attrs, T), value }, x as Tensor),
+    apply1(padOp, { ...placedOverTime(attrs, T), value }, x),
   ],
 };
 
@@ -118,7 +116,7 @@ export const padOp: Op<Placement & { readonly value: number }> = {
 export const broadcastToOp: Op<{ readonly shape: Shape }> = {
   name: "broadcast_to",
   shape({ shape }, x) {
-    const from = x as TensorType;
+    const from = x;
     if (!equal(broadcast("broadcast_to", from.shape, shape), shape)) {
       throw new ShapeError(
         `hyperloom: broadcast_to: ${show(from.shape)} does not broadcast to ${show(shape)}`,
@@ -128,7 +126,7 @@ export const broadcastToOp: Op<{ readonly shape: Shape }> = {
   },
   dispatch(node) {
     const { shape } = node.attrs;
-    const s = broadcastStrides(input(node, 0).shape, shape);
+    const s = broadcastStrides(node.inputs[0].shape, shape);
     return stridedCopy(
       node,
       0,
@@ -136,11 +134,11 @@ export const broadcastToOp: Op<{ readonly shape: Shape }> = {
     );
   },
   // The gradient driver sums over what was stretched.
-  gradient: (node, [dy]) => [dy && input(node, 0).dtype === "f32" ? dy : null],
+  gradient: (node, [dy]) => [dy && node.inputs[0].dtype === "f32" ? dy : null],
   overTime({ shape }, [x], _, T) {
-    const step = (x as Tensor).shape.slice(1);
+    const step = x.shape.slice(1);
     const missing = new Array<number>(shape.length - step.length).fill(1);
-    return [broadcastTo(reshape(x as Tensor, [T, ...missing, ...step]), [T, ...shape])];
+    return [broadcastTo(reshape(x, [T, ...missing, ...step]), [T, ...shape])];
   },
 };
 
@@ -171,7 +169,7 @@ export const concatOp: Op<{ readonly axis: number }> = {
     return [{ shape: shape.map((d, a) => (a === axis ? length : d)), dtype }];
   },
   dispatch(node) {
-    const y = output(node, 0);
+    const y = node.outputs[0];
     const { axis } = node.attrs;
     const rows = size(y.shape.slice(0, axis));
     const row = size(y.shape) / rows;

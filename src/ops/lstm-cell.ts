@@ -3,12 +3,10 @@ import { lstmCellGradient as lstmCellGradientKernel } from "../../shaders/lstm_c
 import { dispatch, type Target } from "../gpu/dispatch";
 import {
   apply,
-  input,
   type Node,
   notDifferentiable,
   type Op,
   type Operand,
-  output,
   scratch,
   type Tensor,
 } from "../graph/node";
@@ -34,18 +32,18 @@ const sizesOf = (c: Tensor): readonly [number, number] => [c.shape[0] ?? 0, c.sh
 export const lstmCellOp: Op<CellAttrs> = {
   name: "lstm_cell",
   shape(attrs, pre, c, ...optional) {
-    const [rows, hidden] = expectCell("lstm_cell", attrs, c as TensorType, optional);
-    expectShape("lstm_cell", "pre", pre as TensorType, [rows, 4 * hidden]);
-    return [c as TensorType, c as TensorType];
+    const [rows, hidden] = expectCell("lstm_cell", attrs, c, optional);
+    expectShape("lstm_cell", "pre", pre, [rows, 4 * hidden]);
+    return [c, c];
   },
   dispatch(node, target) {
-    const [pre, c] = [input(node, 0), input(node, 1)];
+    const [pre, c] = node.inputs;
     // Without scales they are not looked at, and bound to anything.
     return [cellDispatch(node, { hg: pre, xg: pre, d: pre, c }, 2, false, target)];
   },
   gradient(node, [dc, dh]) {
     const { norm, mask } = optionalInputs(node, 2);
-    const from = { pre: input(node, 0), c: input(node, 1), norm, mask };
+    const from = { pre: node.inputs[0], c: node.inputs[1], norm, mask };
     return lstmCellGradient(node.attrs, from, dc ?? null, dh ?? null);
   },
 };
@@ -65,7 +63,7 @@ export function cellDispatch(
   const { norm, mask } = optionalInputs(node, optional);
   const sizes = sizesOf(c);
   const { overrides, ...launch } = cellLaunch(node.attrs, sizes, target);
-  const [c_next, h_next] = [output(node, 0), output(node, 1)];
+  const [c_next, h_next] = node.outputs;
   return dispatch(lstmCellKernel, {
     // What is not looked at is bound to anything.
     bind: { hg, xg, d, c, norm: norm ?? hg, mask: mask ?? hg, c_next, h_next },
@@ -94,23 +92,23 @@ export const lstmCellGradientOp: Op<CellGradientAttrs> = {
   name: "lstm_cell_gradient",
   shape(attrs, pre, cm, ...optional) {
     const name = "lstm_cell_gradient";
-    const { shape } = cm as TensorType;
+    const { shape } = cm;
     const [rows = 0, columns = 0] = shape;
     const hidden = attrs.mask ? columns / 2 : columns;
-    expectShape(name, "pre", pre as TensorType, [rows, 4 * hidden]);
+    expectShape(name, "pre", pre, [rows, 4 * hidden]);
     const c: TensorType = { shape: [rows, hidden], dtype: "f32" };
     const [norm, ...flowing] = attrs.norm ? optional : [undefined, ...optional];
-    for (const d of flowing) expectShape(name, "dh or dc", d as TensorType, c.shape);
-    if (!norm) return [pre as TensorType, c];
+    for (const d of flowing) expectShape(name, "dh or dc", d, c.shape);
+    if (!norm) return [pre, c];
     const { span, groups } = rowGroups(rows);
     expectShape(name, "norm", norm, [2, 5, hidden]);
     expectRowsFit(name, { ...BACKWARD, rows: span, width: hidden });
-    return [pre as TensorType, c, { shape: [groups, 2, 5, hidden], dtype: "f32" }];
+    return [pre, c, { shape: [groups, 2, 5, hidden], dtype: "f32" }];
   },
   dispatch(node, target) {
     const { attrs } = node;
-    const [pre, cm, ...optional] = node.inputs as [Tensor, Tensor, ...Tensor[]];
-    const [dpre, dcPrev] = [output(node, 0), output(node, 1)];
+    const [pre, cm, ...optional] = node.inputs;
+    const [dpre, dcPrev] = node.outputs;
     const sizes = sizesOf(dcPrev);
     const take = (there: boolean) => (there ? (optional.shift() ?? pre) : pre);
     const [norm, dh, dc] = [take(attrs.norm), take(attrs.dh), take(attrs.dc)];
@@ -185,5 +183,5 @@ export function lstmCell(
 ): { readonly c: Tensor; readonly h: Tensor } {
   const { attrs, inputs } = cellAttrs("lstm_cell", options);
   const [next, h] = apply(lstmCellOp, attrs, pre, c, ...inputs);
-  return { c: next as Tensor, h: h as Tensor };
+  return { c: next, h: h };
 }

@@ -3,10 +3,9 @@ import {
   apply1,
   expectDType,
   expectRank,
-  input,
+  listed,
   type Node,
   type Op,
-  output,
   type Tensor,
 } from "../graph/node";
 import {
@@ -105,8 +104,8 @@ export const matmulOp: Op<MatmulAttrs> = {
   name: "matmul",
   epilogue: true,
   shape(attrs, a, b) {
-    const { m, n, batch } = sizesOf(attrs, a as TensorType, b as TensorType);
-    const [x, y] = [leading((a as TensorType).shape), leading((b as TensorType).shape)];
+    const { m, n, batch } = sizesOf(attrs, a, b);
+    const [x, y] = [leading(a.shape), leading(b.shape)];
     if (batchAxes(x, y, batch) === null) {
       throw new ShapeError(
         `hyperloom: matmul: batch axes ${show(x)} and ${show(y)} alternate between shared and own ` +
@@ -116,16 +115,16 @@ export const matmulOp: Op<MatmulAttrs> = {
     return [{ shape: attrs.sumBatch ? [m, n] : [...batch, m, n], dtype: "f32" }];
   },
   dispatch(node, target) {
-    const [a, b] = [input(node, 0), input(node, 1)];
+    const [a, b] = node.inputs;
     const { m, n, k, batch } = sizesOf(node.attrs, a, b);
     const axes = batchAxes(leading(a.shape), leading(b.shape), batch);
     if (!axes) throw new Error("internal: matmul: batch axes were not checked");
-    return gemm(fold({ ...node.attrs, ...axes, a, b, y: output(node, 0), m, n, k }), target);
+    return gemm(fold({ ...node.attrs, ...axes, a, b, y: node.outputs[0], m, n, k }), target);
   },
   gradient(node, [dy]) {
     if (!dy) return [null, null];
     const { transposeA: tA, transposeB: tB } = node.attrs;
-    const [a, b] = [input(node, 0), input(node, 1)];
+    const [a, b] = node.inputs;
     return [
       tA ? towards(node, a, b, dy, tB, true) : towards(node, a, dy, b, false, !tB),
       tB ? towards(node, b, dy, a, true, tA) : towards(node, b, a, dy, !tA, false),
@@ -134,17 +133,17 @@ export const matmulOp: Op<MatmulAttrs> = {
   overTime(attrs, inputs, stacked) {
     if (attrs.sumBatch) return null;
     const ranks = inputs.map((x, k) => x.shape.length - Number(stacked[k]));
-    const [a, b] = inputs.map((x, k) => (stacked[k] ? timeFirst(x, Math.max(...ranks)) : x));
-    return walks(a as Tensor, b as Tensor)
-      ? apply(matmulOp, attrs, a as Tensor, b as Tensor)
-      : null;
+    const [a, b] = listed(
+      inputs.map((x, k) => (stacked[k] ? timeFirst(x, Math.max(...ranks)) : x)),
+    );
+    return walks(a, b) ? apply(matmulOp, attrs, a, b) : null;
   },
   // The product is summed over the time axis as over a batch; `fold` makes one of it for aᵀ b.
   sumOverTime(attrs, [a, b], stacked) {
-    const [rank, same] = [(a as Tensor).shape.length, (b as Tensor).shape.length];
+    const [rank, same] = [a.shape.length, b.shape.length];
     const batch = attrs.sumBatch ? rank === same : rank === 3 && same === 3;
-    if (!stacked[0] || !stacked[1] || !batch || !walks(a as Tensor, b as Tensor)) return null;
-    return apply1(matmulOp, { ...attrs, sumBatch: true }, a as Tensor, b as Tensor);
+    if (!stacked[0] || !stacked[1] || !batch || !walks(a, b)) return null;
+    return apply1(matmulOp, { ...attrs, sumBatch: true }, a, b);
   },
 };
 
@@ -221,7 +220,7 @@ export const matmulPairOp: Op<MatmulPairAttrs> = {
   name: "matmul_pair",
   epilogue: true,
   shape({ transposeB }, ...inputs) {
-    const [a, b, a2, b2] = inputs as [TensorType, TensorType, TensorType, TensorType];
+    const [a, b, a2, b2] = inputs;
     for (const [name, { shape, dtype }] of Object.entries({ a, b, a2, b2 })) {
       expectRank("matmul_pair", name, shape, 2);
       expectDType("matmul_pair", name, dtype, "f32");
@@ -243,23 +242,23 @@ export const matmulPairOp: Op<MatmulPairAttrs> = {
     return [{ shape: [first.m, first.n], dtype: "f32" }];
   },
   dispatch(node, target) {
-    const [a, b, a2, b2] = node.inputs as [Tensor, Tensor, Tensor, Tensor];
+    const [a, b, a2, b2] = node.inputs;
     const attrs = { transposeA: false, transposeB: node.attrs.transposeB, sumBatch: false };
     const { m, n, k } = sizesOf(attrs, a, b);
     const single = { sizes: ONE, aStrides: NONE, bStrides: NONE };
     const second = { a: a2, b: b2, k: sizesOf(attrs, a2, b2).k };
-    return gemm({ ...attrs, ...single, a, b, y: output(node, 0), m, n, k, second }, target);
+    return gemm({ ...attrs, ...single, a, b, y: node.outputs[0], m, n, k, second }, target);
   },
   gradient({ attrs: { transposeB }, inputs }, [dy]) {
     if (!dy) return inputs.map(() => null);
-    const [a, b, a2, b2] = inputs as [Tensor, Tensor, Tensor, Tensor];
+    const [a, b, a2, b2] = inputs;
     const ofA = (w: Tensor) => matmul(dy, w, { transposeB: !transposeB });
     const ofB = (x: Tensor) =>
       transposeB ? matmul(dy, x, { transposeA: true }) : matmul(x, dy, { transposeA: true });
     return [ofA(b), ofB(a), ofA(b2), ofB(a2)];
   },
   overTime({ transposeB }, inputs, stacked, T) {
-    const [a, b, a2, b2] = inputs as [Tensor, Tensor, Tensor, Tensor];
+    const [a, b, a2, b2] = inputs;
     if (stacked[1] || stacked[3] || !stacked[0] || !stacked[2]) {
       return [add(matmul(a, b, { transposeB }), matmul(a2, b2, { transposeB }))];
     }

@@ -6,10 +6,8 @@ import {
   apply1,
   expectDType,
   expectRank,
-  input,
   notDifferentiable,
   type Op,
-  output,
   type Tensor,
 } from "../graph/node";
 import { equal, ShapeError, show, type TensorType } from "../graph/shape";
@@ -33,7 +31,7 @@ function sizesOf({ shape }: TensorType): { rows: number; components: number } {
 export const mixtureDensityOp: Op<null> = {
   name: "mixture_density",
   shape(_, ...inputs) {
-    const [raw, points] = inputs as [TensorType, TensorType];
+    const [raw, points] = inputs;
     for (const [name, { shape, dtype }] of Object.entries({ raw, points })) {
       expectRank("mixture_density", name, shape, 2);
       expectDType("mixture_density", name, dtype, "f32");
@@ -58,7 +56,7 @@ export const mixtureDensityOp: Op<null> = {
     ];
   },
   dispatch(node, target) {
-    const [raw, points] = [input(node, 0), input(node, 1)];
+    const [raw, points] = node.inputs;
     const { rows, components } = sizesOf(raw);
     // A row is one invocation on software adapters, up to 32 on GPUs.
     const lanes =
@@ -70,9 +68,9 @@ export const mixtureDensityOp: Op<null> = {
         bind: {
           raw,
           points,
-          nll: output(node, 0),
-          logs: output(node, 1),
-          stats: output(node, 2),
+          nll: node.outputs[0],
+          logs: node.outputs[1],
+          stats: node.outputs[2],
         },
         uniforms: { rows, components },
         overrides: { LANES: lanes, ROWS: rowsAtOnce },
@@ -85,8 +83,8 @@ export const mixtureDensityOp: Op<null> = {
   },
   gradient(node, [dnll]) {
     if (!dnll) return [null, null];
-    const [raw, points] = [input(node, 0), input(node, 1)];
-    const given = [raw, points, output(node, 1), output(node, 2), dnll];
+    const [raw, points] = node.inputs;
+    const given = [raw, points, node.outputs[1], node.outputs[2], dnll];
     return [apply1(mixtureDensityGradientOp, null, ...given), null];
   },
   overTime(_, inputs, stacked, T) {
@@ -99,19 +97,13 @@ export const mixtureDensityOp: Op<null> = {
 /** From (raw, points, logs, stats, dnll) the gradient of `mixtureDensityOp` by raw. */
 export const mixtureDensityGradientOp: Op<null> = {
   name: "mixture_density_gradient",
-  shape: (_, raw) => [raw as TensorType],
+  shape: (_, raw) => [raw],
   dispatch(node) {
-    const [raw, points, logs, stats, dnll] = node.inputs as [
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
+    const [raw, points, logs, stats, dnll] = node.inputs;
     const { rows, components } = sizesOf(raw);
     return [
       dispatch(mixtureDensityGradient, {
-        bind: { raw, points, logs, stats, dnll, draw: output(node, 0) },
+        bind: { raw, points, logs, stats, dnll, draw: node.outputs[0] },
         uniforms: { rows, components },
         grid: linearGrid((rows * components) / WORKGROUP),
         flops: rows * components * 80,
@@ -139,5 +131,5 @@ export const mixtureDensityGradientOp: Op<null> = {
  */
 export function mixtureDensity(raw: Tensor, points: Tensor): Tensor {
   const [nll] = apply(mixtureDensityOp, null, raw, points);
-  return nll as Tensor;
+  return nll;
 }

@@ -6,11 +6,9 @@ import {
   apply,
   expectDType,
   expectRank,
-  input,
   notDifferentiable,
   type Op,
   type Operand,
-  output,
   scratch,
   type Tensor,
 } from "../graph/node";
@@ -93,16 +91,16 @@ export const adamUpdateOp: Op<AdamAttrs> = {
   },
   dispatch(node) {
     const { beta1, beta2, eps, epsPlacement, weightDecay, decoupled } = node.attrs;
-    const vectors = Math.ceil(size(output(node, 0).shape) / 4);
-    const scalars = input(node, 4);
+    const vectors = Math.ceil(size(node.outputs[0].shape) / 4);
+    const scalars = node.inputs[4];
     const scale = node.inputs[5];
     return [
       dispatch(adamKernel, {
         bind: {
-          p: output(node, 0),
-          g: input(node, 1),
-          m: output(node, 1),
-          v: output(node, 2),
+          p: node.outputs[0],
+          g: node.inputs[1],
+          m: node.outputs[1],
+          v: node.outputs[2],
           scalars,
           scale: scale ?? scalars,
         },
@@ -178,15 +176,15 @@ export const sgdUpdateOp: Op<SgdAttrs> = {
   },
   dispatch(node) {
     const { momentum, nesterov, weightDecay } = node.attrs;
-    const vectors = Math.ceil(size(output(node, 0).shape) / 4);
-    const scalars = input(node, 3);
+    const vectors = Math.ceil(size(node.outputs[0].shape) / 4);
+    const scalars = node.inputs[3];
     const scale = node.inputs[4];
     return [
       dispatch(sgdKernel, {
         bind: {
-          p: output(node, 0),
-          g: input(node, 1),
-          buffer: output(node, 1),
+          p: node.outputs[0],
+          g: node.inputs[1],
+          buffer: node.outputs[1],
           scalars,
           scale: scale ?? scalars,
         },
@@ -233,7 +231,7 @@ const NORM_WORKGROUPS = 1024;
 export const globalNormOp: Op<{ readonly clip?: number; readonly rule: ClipRule }> = {
   name: "global_norm",
   shape({ clip }, x) {
-    expectSlabs("global_norm", [x as TensorType], ["x"]);
+    expectSlabs("global_norm", [x], ["x"]);
     if (clip !== undefined && !(clip > 0)) {
       throw new ShapeError(`hyperloom: global_norm: clip is ${clip}, must be positive`);
     }
@@ -242,9 +240,9 @@ export const globalNormOp: Op<{ readonly clip?: number; readonly rule: ClipRule 
   },
   dispatch(node) {
     const { clip, rule } = node.attrs;
-    const x = input(node, 0);
+    const x = node.inputs[0];
     const elements = size(x.shape);
-    const norm = output(node, 0);
+    const norm = node.outputs[0];
     const scale: Operand = node.outputs[1] ?? scratch(4);
     const vectors = Math.ceil(elements / 4);
     const clipping = { rule: clip === undefined ? 0 : rule === "pytorch" ? 1 : 2, clip: clip ?? 0 };
@@ -294,5 +292,5 @@ export function clipByGlobalNorm(
   rule: ClipRule = "pytorch",
 ): { readonly norm: Tensor; readonly scale: Tensor } {
   const [norm, scale] = apply(globalNormOp, { clip: c, rule }, g);
-  return { norm: norm as Tensor, scale: scale as Tensor };
+  return { norm: norm, scale: scale };
 }

@@ -9,10 +9,8 @@ import {
   apply1,
   expectDType,
   expectRank,
-  input,
   notDifferentiable,
   type Op,
-  output,
   type Tensor,
 } from "../graph/node";
 import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
@@ -165,12 +163,13 @@ export const maxPool2dOp: Op<PoolAttrs> = {
   name: "max_pool2d",
   epilogue: true,
   shape(attrs, x) {
-    const shape = poolShape("max_pool2d", attrs, x as TensorType);
-    expectFits("max_pool2d", attrs, windowLoops(attrs, (x as TensorType).shape));
+    const shape = poolShape("max_pool2d", attrs, x);
+    expectFits("max_pool2d", attrs, windowLoops(attrs, x.shape));
     return [{ shape, dtype: "f32" }];
   },
   dispatch(node) {
-    const [x, y] = [input(node, 0), output(node, 0)];
+    const [x] = node.inputs;
+    const [y] = node.outputs;
     const outputs = size(y.shape);
     const [h, w] = node.attrs.size;
     if (isHalving(node.attrs, x.shape)) {
@@ -195,7 +194,7 @@ export const maxPool2dOp: Op<PoolAttrs> = {
     ];
   },
   gradient(node, [dy]) {
-    return [dy ? apply1(maxPool2dGradientOp, node.attrs, input(node, 0), dy) : null];
+    return [dy ? apply1(maxPool2dGradientOp, node.attrs, node.inputs[0], dy) : null];
   },
 };
 
@@ -204,14 +203,15 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
   name: "max_pool2d_gradient",
   epilogue: true,
   shape(attrs, x, dy) {
-    const [image, signal] = [x as TensorType, dy as TensorType];
+    const [image, signal] = [x, dy];
     expectPooled("max_pool2d_gradient", attrs, image, signal);
     expectFits("max_pool2d_gradient", attrs, winnerLoops(attrs, image.shape, signal.shape));
     return [image];
   },
   dispatch(node) {
     const { attrs } = node;
-    const [x, dy, dx] = [input(node, 0), input(node, 1), output(node, 0)];
+    const [x, dy] = node.inputs;
+    const [dx] = node.outputs;
     if (isHalving(attrs, x.shape)) {
       const outputs = size(dy.shape);
       return [
@@ -243,12 +243,13 @@ export const averagePool2dOp: Op<AveragePoolAttrs> = {
   name: "average_pool2d",
   epilogue: true,
   shape(attrs, x) {
-    const shape = poolShape("average_pool2d", attrs, x as TensorType);
-    expectFits("average_pool2d", attrs, windowLoops(attrs, (x as TensorType).shape));
+    const shape = poolShape("average_pool2d", attrs, x);
+    expectFits("average_pool2d", attrs, windowLoops(attrs, x.shape));
     return [{ shape, dtype: "f32" }];
   },
   dispatch(node) {
-    const [x, y] = [input(node, 0), output(node, 0)];
+    const [x] = node.inputs;
+    const [y] = node.outputs;
     const outputs = size(y.shape);
     const [h, w] = node.attrs.size;
     return [
@@ -263,7 +264,7 @@ export const averagePool2dOp: Op<AveragePoolAttrs> = {
     ];
   },
   gradient(node, [dy]) {
-    const { shape } = input(node, 0);
+    const { shape } = node.inputs[0];
     return [dy ? apply1(averagePool2dGradientOp, { ...node.attrs, shape }, dy) : null];
   },
 };
@@ -274,13 +275,14 @@ export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Sh
   epilogue: true,
   shape(attrs, dy) {
     const x: TensorType = { shape: attrs.shape, dtype: "f32" };
-    expectPooled("average_pool2d_gradient", attrs, x, dy as TensorType);
-    const overlap = overlapLoops(attrs, (dy as TensorType).shape);
+    expectPooled("average_pool2d_gradient", attrs, x, dy);
+    const overlap = overlapLoops(attrs, dy.shape);
     expectFits("average_pool2d_gradient", attrs, overlap);
     return [x];
   },
   dispatch(node) {
-    const [dy, dx] = [input(node, 0), output(node, 0)];
+    const [dy] = node.inputs;
+    const [dx] = node.outputs;
     const inputs = size(dx.shape);
     const [h, w] = node.attrs.size;
     return [

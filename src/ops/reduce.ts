@@ -10,23 +10,13 @@ import {
 import {
   apply1,
   expectDType,
-  input,
   type Node,
   type Op,
   type Operand,
-  output,
   scratch,
   type Tensor,
 } from "../graph/node";
-import {
-  equal,
-  normaliseAxes,
-  type Shape,
-  ShapeError,
-  show,
-  size,
-  type TensorType,
-} from "../graph/shape";
+import { equal, normaliseAxes, type Shape, ShapeError, show, size } from "../graph/shape";
 import { div, equalTo, fill, mul } from "./elementwise";
 import { reshape } from "./views";
 
@@ -222,17 +212,17 @@ function reduction(
     name: operation,
     epilogue: true,
     shape({ axes }, x) {
-      const { shape, dtype } = x as TensorType;
+      const { shape, dtype } = x;
       expectDType(operation, "x", dtype, "f32");
       return [{ shape: shape.filter((_, axis) => !axes.includes(axis)), dtype }];
     },
     dispatch(node, target) {
-      const x = input(node, 0);
+      const x = node.inputs[0];
       const [r2 = 1, k1 = 1, r1 = 1, k0 = 1, r0 = 1] = alternation(x.shape, node.attrs.axes);
-      return reduceSlots(operation, x, output(node, 0), { r0, k0, r1, k1, r2 }, target);
+      return reduceSlots(operation, x, node.outputs[0], { r0, k0, r1, k1, r2 }, target);
     },
     gradient,
-    overTime: ({ axes }, [x]) => [reduce(op, x as Tensor, behindTime(axes), {})],
+    overTime: ({ axes }, [x]) => [reduce(op, x, behindTime(axes), {})],
     ...more,
   };
   return op;
@@ -254,10 +244,10 @@ function stretch(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
 /** The gradient goes to the extreme elements of each output, in equal parts where several tie. */
 function extremeGradient(node: Node<ReduceAttrs>, [dy]: readonly (Tensor | null)[]) {
   if (!dy) return [null];
-  const x = input(node, 0);
+  const x = node.inputs[0];
   const { axes } = node.attrs;
   const shape = kept(x.shape, axes);
-  const hit = equalTo(x, reshape(output(node, 0), shape));
+  const hit = equalTo(x, reshape(node.outputs[0], shape));
   const share = div(reshape(dy, shape), sum(hit, axes, { keepDims: true }));
   return [mul(hit, share)];
 }
@@ -265,8 +255,8 @@ function extremeGradient(node: Node<ReduceAttrs>, [dy]: readonly (Tensor | null)
 /** Sum over axes: y = Σ x, pairwise-like; the kernel states its error bound. */
 export const sumOp: Op<ReduceAttrs> = reduction(
   "sum",
-  (node, [dy]) => [dy ? stretch(dy, input(node, 0).shape, node.attrs.axes) : null],
-  { sumOverTime: ({ axes }, [x]) => sum(x as Tensor, [0, ...behindTime(axes)]) },
+  (node, [dy]) => [dy ? stretch(dy, node.inputs[0].shape, node.attrs.axes) : null],
+  { sumOverTime: ({ axes }, [x]) => sum(x, [0, ...behindTime(axes)]) },
 );
 
 /** Largest element along axes; NaN where any is. Tied elements share the gradient equally. */

@@ -9,11 +9,10 @@ import {
   apply1,
   expectDType,
   expectRank,
-  input,
+  type Listed,
   type Node,
   notDifferentiable,
   type Op,
-  output,
   scratch,
   type Tensor,
 } from "../graph/node";
@@ -34,8 +33,7 @@ function expectClasses(op: string, classes: number): void {
   }
 }
 
-function expectRows(op: string, ...inputs: readonly TensorType[]): number {
-  const [logits, labels, weight] = inputs as [TensorType, TensorType, TensorType];
+function expectRows(op: string, ...[logits, labels, weight]: Listed<TensorType>): number {
   expectDType(op, "logits", logits.dtype, "f32");
   expectRank(op, "logits", logits.shape, 2);
   const [rows = 0, classes = 0] = logits.shape;
@@ -63,11 +61,11 @@ function rowDispatch(
   workgroups: number,
   into: Readonly<Record<"loss" | "correct" | "total", Tensor | ReturnType<typeof scratch>>>,
 ) {
-  const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
+  const [logits, labels, weight] = node.inputs;
   const [rows = 0, classes = 0] = logits.shape;
   const span = Math.ceil(rows / workgroups);
   return dispatch(crossEntropyKernel, {
-    bind: { logits, labels, weight, stats: output(node, 2), ...into },
+    bind: { logits, labels, weight, stats: node.outputs[2], ...into },
     uniforms: { rows, classes, span },
     overrides: { REDUCE: reduce },
     grid: [workgroups, 1, 1] as const,
@@ -95,9 +93,9 @@ export const softmaxCrossEntropyOp: Op<null> = {
     ];
   },
   dispatch(node) {
-    const [rows = 0] = input(node, 0).shape;
+    const [rows = 0] = node.inputs[0].shape;
     const workgroups = Math.min(Math.ceil(rows / WORKGROUP), 65_535);
-    const into = { loss: output(node, 0), correct: output(node, 1), total: scratch(4) };
+    const into = { loss: node.outputs[0], correct: node.outputs[1], total: scratch(4) };
     return [rowDispatch(node, 0, workgroups, into)];
   },
   gradient(node, [dloss]) {
@@ -124,8 +122,8 @@ export const meanSoftmaxCrossEntropyOp: Op<null> = {
     ];
   },
   dispatch(node) {
-    const [rows = 0, classes = 0] = input(node, 0).shape;
-    const into = { loss: output(node, 0), correct: output(node, 1), total: output(node, 3) };
+    const [rows = 0, classes = 0] = node.inputs[0].shape;
+    const into = { loss: node.outputs[0], correct: node.outputs[1], total: node.outputs[3] };
     if (rows * classes <= ONE_WORKGROUP_LOGITS) return [rowDispatch(node, 2, 1, into)];
     const workgroups = Math.min(Math.ceil(rows / WORKGROUP), 1024);
     const parts = {
@@ -155,13 +153,13 @@ export const meanSoftmaxCrossEntropyOp: Op<null> = {
 };
 
 function crossEntropyGradient(node: Node, dloss: Tensor): Tensor {
-  const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
+  const [logits, labels, weight] = node.inputs;
   const mean = node.outputs.length > 3;
   // The gradient of the loss itself is the constant 1, which need not be made and read.
   const factor =
     dloss.node.op === fillOp ? (dloss.node.attrs as { readonly value: number }).value : null;
-  const more = [...(mean ? [output(node, 3)] : []), ...(factor === null ? [dloss] : [])];
-  const inputs = [logits, labels, weight, output(node, 2), ...more];
+  const more = [...(mean ? [node.outputs[3]] : []), ...(factor === null ? [dloss] : [])];
+  const inputs = [logits, labels, weight, node.outputs[2], ...more];
   return apply1(softmaxCrossEntropyGradientOp, { mean, factor }, ...inputs);
 }
 
@@ -189,25 +187,25 @@ export const softmaxCrossEntropyGradientOp: Op<CrossEntropyGradientAttrs> = {
     const dlogits = apply1(softmaxCrossEntropyGradientOp, attrs, ...rows);
     return [reshape(dlogits, [T, -1, dlogits.shape[1] as number])];
   },
-  shape: (_, logits) => [logits as TensorType],
+  shape: (_, logits) => [logits],
   dispatch(node) {
     const { mean, factor } = node.attrs;
-    const [logits, labels, weight] = [input(node, 0), input(node, 1), input(node, 2)];
+    const [logits, labels, weight] = node.inputs;
     const [rows = 0, classes = 0] = logits.shape;
     const runs = Math.ceil(classes / GRADIENT_RUN);
     // What is not looked at is bound to anything.
-    const total = mean ? input(node, 4) : weight;
-    const dloss = factor === null ? input(node, mean ? 5 : 4) : weight;
+    const total = mean ? node.inputs[4] : weight;
+    const dloss = factor === null ? node.inputs[mean ? 5 : 4] : weight;
     return [
       dispatch(softmaxCrossEntropyGradient, {
         bind: {
           logits,
           labels,
           weight,
-          stats: input(node, 3),
+          stats: node.inputs[3],
           total,
           dloss,
-          dlogits: output(node, 0),
+          dlogits: node.outputs[0],
         },
         uniforms: { rows, classes, runs, factor: factor ?? 0 },
         overrides: { MEAN: Number(mean), CONSTANT: Number(factor !== null), RUN: GRADIENT_RUN },
@@ -236,7 +234,7 @@ function rowsOf({ shape }: Tensor): { rows: number; classes: number } {
 export const softmaxOp: Op<SoftmaxAttrs> = {
   name: "softmax",
   shape(_, x) {
-    const { shape, dtype } = x as TensorType;
+    const { shape, dtype } = x;
     expectDType("softmax", "x", dtype, "f32");
     const classes = shape[shape.length - 1];
     if (classes === undefined)
@@ -245,7 +243,8 @@ export const softmaxOp: Op<SoftmaxAttrs> = {
     return [{ shape, dtype }];
   },
   dispatch(node) {
-    const [x, y] = [input(node, 0), output(node, 0)];
+    const [x] = node.inputs;
+    const [y] = node.outputs;
     const { rows, classes } = rowsOf(x);
     return [
       dispatch(softmaxKernel, {
@@ -260,17 +259,18 @@ export const softmaxOp: Op<SoftmaxAttrs> = {
     ];
   },
   gradient(node, [dy]) {
-    return [dy ? apply1(softmaxGradientOp, node.attrs, output(node, 0), dy) : null];
+    return [dy ? apply1(softmaxGradientOp, node.attrs, node.outputs[0], dy) : null];
   },
-  overTime: (attrs, [x]) => [apply1(softmaxOp, attrs, x as Tensor)],
+  overTime: (attrs, [x]) => [apply1(softmaxOp, attrs, x)],
 };
 
 /** From (y, dy) the gradient of softmax, or of its logarithm, whose output y is. */
 export const softmaxGradientOp: Op<SoftmaxAttrs> = {
   name: "softmax_gradient",
-  shape: (_, y) => [y as TensorType],
+  shape: (_, y) => [y],
   dispatch(node) {
-    const [y, dy, dx] = [input(node, 0), input(node, 1), output(node, 0)];
+    const [y, dy] = node.inputs;
+    const [dx] = node.outputs;
     const { rows, classes } = rowsOf(y);
     return [
       dispatch(softmaxGradient, {
@@ -317,7 +317,7 @@ export function softmaxCrossEntropy(
   weight: Tensor,
 ): { readonly loss: Tensor; readonly correct: Tensor } {
   const [loss, correct] = apply(softmaxCrossEntropyOp, null, logits, labels, weight);
-  return { loss: loss as Tensor, correct: correct as Tensor };
+  return { loss: loss, correct: correct };
 }
 
 /**
@@ -332,5 +332,5 @@ export function meanSoftmaxCrossEntropy(
   weight: Tensor,
 ): { readonly loss: Tensor; readonly correct: Tensor; readonly total: Tensor } {
   const [loss, correct, , total] = apply(meanSoftmaxCrossEntropyOp, null, logits, labels, weight);
-  return { loss: loss as Tensor, correct: correct as Tensor, total: total as Tensor };
+  return { loss: loss, correct: correct, total: total };
 }

@@ -1,6 +1,6 @@
 import { stridedCopy as stridedCopyKernel } from "../../shaders/strided_copy.wgsl";
 import { type Dispatch, dispatch, linearGrid } from "../gpu/dispatch";
-import { input, type Node, type Operand, output } from "../graph/node";
+import type { Node, Operand } from "../graph/node";
 import { ShapeError, show, size } from "../graph/shape";
 
 const WORKGROUP = 64;
@@ -44,7 +44,8 @@ export function stridedCopy<A>(
   allAxes: readonly CopyAxis[],
   fill = 0,
 ): readonly Dispatch<Operand>[] {
-  const [x, y] = [input(node, 0), output(node, 0)];
+  const [x] = node.inputs;
+  const [y] = node.outputs;
   const axes = collapse(allAxes).reverse();
   if (axes.length > MAX_COPY_AXES) {
     throw new ShapeError(

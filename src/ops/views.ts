@@ -1,5 +1,5 @@
-import { apply, apply1, input, type Op, output, type Tensor } from "../graph/node";
-import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { apply, apply1, type Op, type Tensor } from "../graph/node";
+import { type Shape, ShapeError, show, size } from "../graph/shape";
 import { fill } from "./elementwise";
 
 /** Elements between possible starts of a range in a slab: 256 bytes, as bindings require. */
@@ -28,16 +28,16 @@ export const reshapeOp: Op<{ shape: Shape }> = {
   name: "reshape",
   alias: "reshape",
   shape({ shape }, x) {
-    const from = (x as TensorType).shape;
+    const from = x.shape;
     if (size(from) !== size(shape)) {
       throw new ShapeError(
         `hyperloom: reshape: ${show(from)} has ${size(from)} elements, ${show(shape)} has ${size(shape)}`,
       );
     }
-    return [{ shape, dtype: (x as TensorType).dtype }];
+    return [{ shape, dtype: x.dtype }];
   },
   dispatch: () => [],
-  gradient: (node, [dy]) => [dy ? reshape(dy, input(node, 0).shape) : null],
+  gradient: (node, [dy]) => [dy ? reshape(dy, node.inputs[0].shape) : null],
 };
 
 /** The ranges of a slab as tensors of their own; costs nothing. */
@@ -45,7 +45,7 @@ export const unpackOp: Op<SlabLayout> = {
   name: "unpack",
   alias: "unpack",
   shape({ shapes, total }, slab) {
-    const { shape, dtype } = slab as TensorType;
+    const { shape, dtype } = slab;
     if (shape.length !== 1 || shape[0] !== total) {
       throw new ShapeError(`hyperloom: unpack: slab has shape ${show(shape)}, must be [${total}]`);
     }
@@ -54,7 +54,7 @@ export const unpackOp: Op<SlabLayout> = {
   dispatch: () => [],
   gradient: (node, dy) => [
     pack(
-      dy.map((d, k) => d ?? fill(0, output(node, k).shape)),
+      dy.map((d, k) => d ?? fill(0, (node.outputs[k] as Tensor).shape)),
       node.attrs,
     ),
   ],

@@ -1,4 +1,4 @@
-import { GradientError, isLiteral, type Node, type Tensor } from "../graph/node";
+import { GradientError, isLiteral, listed, type Node, type Tensor } from "../graph/node";
 import { keeper } from "../graph/recomputed";
 import { equal, show, size } from "../graph/shape";
 import { add, fill } from "../ops/elementwise";
@@ -66,7 +66,7 @@ export function pullBack(
           "the definition of __HYPERLOOM_INFERENCE__",
       );
     }
-    const dx = node.op.gradient(kept(node), dy);
+    const dx = node.op.gradient(kept(node), listed(dy));
     for (const [i, x] of node.inputs.entries()) {
       const d = dx[i];
       if (d && (nodes.has(x.node) || wanted.has(x))) arrive(x, d);

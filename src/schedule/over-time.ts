@@ -1,4 +1,12 @@
-import { apply, apply1, type Node, notDifferentiable, type Op, type Tensor } from "../graph/node";
+import {
+  apply,
+  listed,
+  apply1,
+  type Node,
+  notDifferentiable,
+  type Op,
+  type Tensor,
+} from "../graph/node";
 import { equal, type TensorType } from "../graph/shape";
 import { add, addOp, mul, mulOp, neg, negOp, sub, subOp } from "../ops/elementwise";
 import { broadcastTo } from "../ops/layout";
@@ -71,15 +79,15 @@ export class OverTime {
   }
 
   #sumOf({ op, attrs, inputs }: Node): Tensor | null {
-    const values = inputs.map((x) => this.#stacks.get(x) ?? x);
-    const stacked = inputs.map((x) => this.has(x));
+    const values = listed(inputs.map((x) => this.#stacks.get(x) ?? x));
+    const stacked = listed(inputs.map((x) => this.has(x)));
     return op.sumOverTime?.(attrs, values, stacked, this.T) ?? null;
   }
 
   #outputs({ op, attrs, inputs, outputs }: Node): readonly Tensor[] | null {
-    const stacked = inputs.map((x) => this.has(x));
-    const values = inputs.map((x) => this.#stacks.get(x) ?? x);
-    const [y] = outputs as readonly [Tensor];
+    const stacked = listed(inputs.map((x) => this.has(x)));
+    const values = listed(inputs.map((x) => this.#stacks.get(x) ?? x));
+    const [y] = outputs;
     if (op.expression) {
       const aligned = values.map((x, k) => {
         const missing = y.shape.length + 1 - x.shape.length;
@@ -89,7 +97,7 @@ export class OverTime {
       });
       return apply(op, attrs, ...aligned);
     }
-    if (op.alias === "reshape") return [reshape(values[0] as Tensor, [this.T, ...y.shape])];
+    if (op.alias === "reshape") return [reshape(values[0], [this.T, ...y.shape])];
     return op.overTime?.(attrs, values, stacked, this.T) ?? null;
   }
 }

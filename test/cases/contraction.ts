@@ -1,4 +1,4 @@
-import { apply, apply1, input, type Node, type Tensor } from "../../src/graph/node";
+import { apply, apply1, type Node, type Tensor } from "../../src/graph/node";
 import { type Shape, size } from "../../src/graph/shape";
 import {
   type ContractionAttrs,
@@ -138,7 +138,7 @@ function contractionNode(s: Sizes) {
     placeholder(`unused${k}`, shape),
   ) as [Tensor, Tensor, Tensor];
   const node = contraction(a, W, B, s.layers, s.f[1]).node as Node<ContractionAttrs>;
-  return { attrs: node.attrs, tiles: input(node, 3) };
+  return { attrs: node.attrs, tiles: node.inputs[3] };
 }
 
 /** The gradients as ops of their own, at sizes beyond differences. */

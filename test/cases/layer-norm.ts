@@ -1,4 +1,4 @@
-import type { Tensor } from "../../src/graph/node";
+import { listed, type Tensor } from "../../src/graph/node";
 import type { Shape } from "../../src/graph/shape";
 import { sigmoid } from "../../src/ops/elementwise";
 import { layerNorm, layerNormGradientOp, layerNormOp } from "../../src/ops/layer-norm";
@@ -51,10 +51,15 @@ const stepwise: OpCase = {
   inputs: [...inputs([3, 5, 7, 6]), { shape: [3, 5, 7, 6] }],
   build: (...x) => {
     const [v, scale, shift, dy] = x as [Tensor, Tensor, Tensor, Tensor];
-    const stacked = [true, false, false];
-    const y = layerNormOp.overTime?.({ eps: 1e-3 }, [v, scale, shift], stacked, 3) ?? [];
+    const stacked = listed([true, false, false]);
+    const y = layerNormOp.overTime?.({ eps: 1e-3 }, listed([v, scale, shift]), stacked, 3) ?? [];
     const attrs = { eps: 1e-3, steps: null };
-    const back = layerNormGradientOp.overTime?.(attrs, [v, scale, dy], [true, false, true], 3);
+    const back = layerNormGradientOp.overTime?.(
+      attrs,
+      listed([v, scale, dy]),
+      listed([true, false, true]),
+      3,
+    );
     const [dx, dscale, dshift] = back as [Tensor, Tensor, Tensor];
     return [...y, dx, sum(dscale, [1]), sum(dshift, [1])];
   },

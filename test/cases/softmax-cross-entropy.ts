@@ -179,7 +179,7 @@ function gradientCase(rows: number, classes: number): OpCase {
     build: (...given) => {
       const [logits, labels, weight, dloss] = given as [Tensor, Tensor, Tensor, Tensor];
       const made = apply(meanSoftmaxCrossEntropyOp, null, logits, labels, weight);
-      const [, , stats, total] = made as [Tensor, Tensor, Tensor, Tensor];
+      const [, , stats, total] = made;
       const of = [logits, labels, weight, stats, total, dloss];
       return apply1(softmaxCrossEntropyGradientOp, { mean: true, factor: null }, ...of);
     },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Tensor } from "../../src/graph/node";
+import { listed, type Tensor } from "../../src/graph/node";
 import { key, uniform } from "../../src/graph/random";
 import { type Shape, ShapeError, size } from "../../src/graph/shape";
 import { add, mul, rsqrt, sigmoid, square, sub, tanh } from "../../src/ops/elementwise";
@@ -136,9 +136,14 @@ describe.each(["software", "gpu"] as const)("on a %s adapter", (adapter) => {
       return reshape(slice(x, [t, ...rest], [t + 1, ...shape]), shape);
     };
     const stacked = [true, false, true];
-    const all = hyperScaleOp.overTime?.(null, [hg, xg, d], stacked, T) ?? [];
+    const all = hyperScaleOp.overTime?.(null, listed([hg, xg, d]), listed(stacked), T) ?? [];
     const back =
-      hyperScaleGradientOp.overTime?.(null, [dpre, hg, xg, d], [true, ...stacked], T) ?? [];
+      hyperScaleGradientOp.overTime?.(
+        null,
+        listed([dpre, hg, xg, d]),
+        listed([true, ...stacked]),
+        T,
+      ) ?? [];
     const together = [...all, ...back];
     expect(together.map(({ shape }) => shape[0])).toEqual([T, T, T, T]);
     const outputs: Record<string, Tensor> = {};
@@ -203,7 +208,7 @@ test("a cell is one dispatch forward and one backward, a hyper cell one and thre
   const hyper = hyperLstmCell(pre, pre, d, c, { norm: n }).c.node;
   expect([cell, hyper].map((node) => count(node.outputs))).toEqual([1, 1]);
   const back = [cell, hyper].map((node) =>
-    count(node.op.gradient(node, [dc, dh]).filter((x) => x !== null)),
+    count(node.op.gradient(node, listed([dc, dh])).filter((x) => x !== null)),
   );
   expect(back).toEqual([1, 3]);
 });
@@ -250,5 +255,5 @@ test("the gradient of a batch that no workgroup can sum is refused", () => {
   const made = lstmCell(placeholder("p", [B, 4 * H]), placeholder("c", [B, H]), { norm: big(H) });
   const { node } = made.c;
   const dc = placeholder("dc", [B, H]);
-  expect(() => node.op.gradient(node, [dc, null])).toThrow("157 rows of 16384 elements");
+  expect(() => node.op.gradient(node, listed([dc, null]))).toThrow("157 rows of 16384 elements");
 });

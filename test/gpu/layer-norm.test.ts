@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { listed } from "../../src/graph/node";
 import { ShapeError } from "../../src/graph/shape";
 import { layerNorm, layerNormGradientOp, layerNormOp } from "../../src/ops/layer-norm";
 import { placeholder } from "../../src/ops/sources";
@@ -7,12 +8,12 @@ test("layer norm leaves a loop unless its parameters change from step to step", 
   const [x, scale] = [placeholder("x", [3, 2, 5]), placeholder("scale", [5])];
   const [eps, steps] = [1e-5, null];
   const over = (...stacked: boolean[]) =>
-    layerNormOp.overTime?.({ eps }, [x, scale, scale], stacked, 3);
+    layerNormOp.overTime?.({ eps }, listed([x, scale, scale]), listed(stacked), 3);
   expect(over(true, false, false)?.[0]?.shape).toEqual([3, 2, 5]);
   expect(over(true, true, false)).toBeNull();
   expect(over(true, false, true)).toBeNull();
   const back = (...stacked: boolean[]) =>
-    layerNormGradientOp.overTime?.({ eps, steps }, [x, scale, x], stacked, 3);
+    layerNormGradientOp.overTime?.({ eps, steps }, listed([x, scale, x]), listed(stacked), 3);
   expect(back(true, true, true)).toBeNull();
   // Two rows a step are two groups of one.
   expect(back(true, false, true)?.map(({ shape }) => shape)).toEqual([

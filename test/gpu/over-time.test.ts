@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { apply, type Op, type Tensor } from "../../src/graph/node";
+import { listed, apply, type Op, type Tensor } from "../../src/graph/node";
 import { key, uniform } from "../../src/graph/random";
 import { type DType, type Shape, show, size } from "../../src/graph/shape";
 import {
@@ -75,8 +75,8 @@ function timeCase<A>(
     stacks,
     tolerance,
     step: (x) => apply(op, attrs, ...x),
-    overTime: (x, stacked) => op.overTime?.(attrs, x, stacked, T) ?? null,
-    sum: (x, stacked) => op.sumOverTime?.(attrs, x, stacked, T) ?? null,
+    overTime: (x, stacked) => op.overTime?.(attrs, listed(x), listed(stacked), T) ?? null,
+    sum: (x, stacked) => op.sumOverTime?.(attrs, listed(x), listed(stacked), T) ?? null,
   };
 }
 

@@ -65,16 +65,16 @@ const elementsOf = ({ shape }: Tensor): number => shape.reduce((n, d) => n * d, 
 const swigluOp: Op<null> = {
   name: "swiglu",
   shape: (_, a, b) => {
-    if (a?.shape.join() !== b?.shape.join()) {
-      throw new ShapeError(`swiglu: [${a?.shape}] and [${b?.shape}] must be equal`);
+    if (a.shape.join() !== b.shape.join()) {
+      throw new ShapeError(`swiglu: [${a.shape}] and [${b.shape}] must be equal`);
     }
-    return a ? [a] : [];
+    return [a];
   },
   dispatch: ({ inputs: [a, b], outputs: [y] }) => {
-    const elements = elementsOf(y as Tensor);
+    const elements = elementsOf(y);
     return [
       dispatch(forward, {
-        bind: { a, b, y } as Record<string, Tensor>,
+        bind: { a, b, y },
         uniforms: { elements },
         grid: linearGrid(elements / 64),
         flops: 6 * elements,
@@ -83,17 +83,17 @@ const swigluOp: Op<null> = {
     ];
   },
   gradient: ({ inputs: [a, b] }, [dy]) =>
-    dy ? apply(swigluGradientOp, null, a as Tensor, b as Tensor, dy) : [null, null],
+    dy ? apply(swigluGradientOp, null, a, b, dy) : [null, null],
 };
 
 const swigluGradientOp: Op<null> = {
   name: "swiglu_gradient",
-  shape: (_, a, b) => (a && b ? [a, b] : []),
+  shape: (_, a, b) => [a, b],
   dispatch: ({ inputs: [a, b, dy], outputs: [da, db] }) => {
-    const elements = elementsOf(da as Tensor);
+    const elements = elementsOf(da);
     return [
       dispatch(backward, {
-        bind: { a, b, dy, da, db } as Record<string, Tensor>,
+        bind: { a, b, dy, da, db },
         uniforms: { elements },
         grid: linearGrid(elements / 64),
         flops: 12 * elements,

@@ -6,7 +6,7 @@ import { replay, shaderOp } from "../../bench/replay";
 import { type Prepare, prepareOn, tuneClass } from "../../bench/tune";
 import { dispatch, type Target, type Variant } from "../../src/gpu/dispatch";
 import type { KernelSource } from "../../src/gpu/kernel-source";
-import { apply1, type Operand, output } from "../../src/graph/node";
+import { apply1, type Operand } from "../../src/graph/node";
 import { placeholder } from "../../src/ops/sources";
 import { checkVariants } from "../../src/ops/variants";
 import { plan } from "../../src/schedule/plan";
@@ -54,7 +54,7 @@ test("a variant that computes something else, does not compile or exceeds a limi
     const kernel = idle(variant === wrong ? "y[0] = a[0] * b[0];" : "y[0] = nothing;");
     const op = shaderOp("idle", { shape: [m, n], dtype: "f32" }, (node) => [
       dispatch<Operand, string, string, string>(kernel, {
-        bind: { a: node.inputs[0] as Operand, b: node.inputs[1] as Operand, y: output(node, 0) },
+        bind: { a: node.inputs[0], b: node.inputs[1], y: node.outputs[0] },
         uniforms: {},
         grid: [1, 1, 1],
         flops: 1,
