@@ -1,5 +1,5 @@
 import type { Dispatch, Target } from "../gpu/dispatch";
-import { type DType, type Shape, ShapeError, size, type TensorType } from "./shape";
+import { ShapeError, show, size, type TensorType } from "./shape";
 
 /** A symbolic value: one output of a node. It holds no numbers; an executable gives it a place. */
 export interface Tensor extends TensorType {
@@ -119,7 +119,7 @@ export function apply<A>(op: Op<A>, attrs: A, ...inputs: readonly Tensor[]): Lis
       !Number.isSafeInteger(size(shape))
     ) {
       throw new ShapeError(
-        `hyperloom: ${op.name}: output shape [${shape.join(", ")}] must consist of positive integers`,
+        `hyperloom: ${op.name}: output shape ${show(shape)} must consist of positive integers`,
       );
     }
     outputs.push({ node, output, shape, dtype });
@@ -152,20 +152,4 @@ export function notDifferentiable(reason: string): (node: Node) => never {
   return (node) => {
     throw new GradientError(`hyperloom: ${node.op.name} has no gradient: ${reason}`);
   };
-}
-
-/** @throws ShapeError unless `actual` is `expected`. */
-export function expectDType(op: string, name: string, actual: DType, expected: DType): void {
-  if (actual !== expected) {
-    throw new ShapeError(`hyperloom: ${op}: ${name} is ${actual}, must be ${expected}`);
-  }
-}
-
-/** @throws ShapeError unless `shape` has `rank` axes. */
-export function expectRank(op: string, name: string, shape: Shape, rank: number): void {
-  if (shape.length !== rank) {
-    throw new ShapeError(
-      `hyperloom: ${op}: ${name} has shape [${shape.join(", ")}] of rank ${shape.length}, must have rank ${rank}`,
-    );
-  }
 }

@@ -1,3 +1,4 @@
+import { expectPart } from "../graph/expect";
 import type { Tensor } from "../graph/node";
 import { equal, type Shape, ShapeError, show } from "../graph/shape";
 import { dropoutMask } from "../ops/dropout";
@@ -39,15 +40,6 @@ export function maskFor(context: Context, shape: Shape, keep: number, site: numb
   return dropoutMask(shape, keep, context.key, at);
 }
 
-/** @throws ShapeError unless 0 < keep <= 1. */
-export function expectKeep(cell: string, name: string, keep: number): void {
-  if (!(keep > 0 && keep <= 1)) {
-    throw new ShapeError(
-      `hyperloom: ${cell}: ${name} is ${keep}, must lie above 0 and be at most 1: it is the part kept`,
-    );
-  }
-}
-
 /** Parts kept of a cell's input and output, 1 (all) by default. */
 export interface CellDropout {
   readonly input?: number;
@@ -60,8 +52,8 @@ export interface CellDropout {
  * @throws ShapeError unless the parts kept lie in (0, 1].
  */
 export function dropoutCell(cell: Cell, { input = 1, output = 1 }: CellDropout): Cell {
-  expectKeep("dropoutCell", "input", input);
-  expectKeep("dropoutCell", "output", output);
+  expectPart("dropoutCell", "input", input);
+  expectPart("dropoutCell", "output", output);
   const { name, inputs, units, params, state, sites } = cell;
   return {
     name,

@@ -1,5 +1,5 @@
 import type { Tensor } from "../graph/node";
-import { ShapeError } from "../graph/shape";
+import { expectEps, expectGates, expectPart } from "../graph/expect";
 import { add, mul, sigmoid, sub, tanh } from "../ops/elementwise";
 import { hyperLstmCell } from "../ops/hyper-lstm-cell";
 import { type CellUpdateOptions, lstmCell } from "../ops/lstm-cell";
@@ -12,7 +12,7 @@ import {
   SITE,
   summands,
 } from "./cell";
-import { expectKeep, maskFor } from "./cell-dropout";
+import { maskFor } from "./cell-dropout";
 import { constantInit, orthogonalBlocks, stackedInits, zeros } from "./init";
 import type { StateSpec } from "./module";
 
@@ -121,13 +121,9 @@ export function lstm(options: LstmOptions): GatedCell {
   const { inputs, units, layerNorm = false, eps = 1e-5, bias = !layerNorm } = options;
   const { forgetBias = 1, gates = "ifgo", recurrentKeep = 1 } = options;
   expectSizes("lstm", options);
-  expectKeep("lstm", "recurrentKeep", recurrentKeep);
-  if (!(eps >= 0)) throw new ShapeError(`hyperloom: lstm: eps is ${eps}, must not be negative`);
-  if ([...gates].sort().join("") !== "fgio") {
-    throw new ShapeError(
-      `hyperloom: lstm: gates are "${gates}", must be the four letters i, f, g and o in any order`,
-    );
-  }
+  expectPart("lstm", "recurrentKeep", recurrentKeep);
+  expectEps("lstm", eps);
+  expectGates("lstm", gates);
   const variant = { layerNorm, eps, bias, forgetBias, gates, recurrentKeep };
   const { W_h, W_x, b } = products(options, 4) as Record<"W_h" | "W_x" | "b", CellParams[string]>;
   const norm: CellParams[string] = {

@@ -3,9 +3,9 @@ import { batchNormGradient as batchNormGradientKernel } from "../../shaders/batc
 import { batchNormGradientSums } from "../../shaders/batch_norm_gradient_sums.wgsl";
 import { batchNormStatistics } from "../../shaders/batch_norm_statistics.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
+import { expect, expectEps, expectShape } from "../graph/expect";
 import { apply, notDifferentiable, type Op, scratch, type Tensor } from "../graph/node";
 import { ShapeError, show, size, type TensorType } from "../graph/shape";
-import { expectEps, expectShape } from "./cell";
 import {
   type ChannelCut,
   chunkTrips,
@@ -34,15 +34,10 @@ const gridOf = ({ uniforms: { channels, chunks } }: ChannelCut) => linearGrid(ch
 function expectChannels(
   op: string,
   { channels }: Planes,
-  names: readonly string[],
-  inputs: readonly (TensorType | undefined)[],
+  given: Readonly<Record<"scale" | "shift" | "mean" | "variance", TensorType>>,
 ): void {
-  for (const [k, name] of names.entries()) {
-    expectShape(op, name, inputs[k] as TensorType, [channels]);
-  }
+  for (const [name, x] of Object.entries(given)) expectShape(op, name, x, [channels]);
 }
-
-const GIVEN = ["scale", "shift", "mean", "variance"];
 
 /**
  * From (x, scale, shift, running mean, running variance): y, the next running mean and variance,
@@ -51,7 +46,7 @@ const GIVEN = ["scale", "shift", "mean", "variance"];
 export const batchNormOp: Op<BatchNormAttrs> = {
   name: "batch_norm",
   epilogue: true,
-  shape(_, x, ...given) {
+  shape(_, x, scale, shift, mean, variance) {
     const { shape } = x;
     const planes = expectPlanes("batch_norm", x);
     const { images, channels, area } = planes;
@@ -61,7 +56,7 @@ export const batchNormOp: Op<BatchNormAttrs> = {
           "no meaning: training takes 2 or more; use a larger batch, or batchNormEvaluation()",
       );
     }
-    expectChannels("batch_norm", planes, GIVEN, given);
+    expectChannels("batch_norm", planes, { scale, shift, mean, variance });
     const each: TensorType = { shape: [channels], dtype: "f32" };
     return [x, each, each, each, each];
   },
@@ -158,18 +153,7 @@ function normalised(
 export const batchNormGradientOp: Op<Pick<BatchNormAttrs, "relu">> = {
   name: "batch_norm_gradient",
   epilogue: true,
-  shape(_, x, scale, shift, mean, factor, dy) {
-    const name = "batch_norm_gradient";
-    const planes = expectPlanes(name, x);
-    expectChannels(
-      name,
-      planes,
-      ["scale", "shift", "mean", "factor"],
-      [scale, shift, mean, factor],
-    );
-    expectShape(name, "dy", dy, x.shape);
-    return [x, scale, shift];
-  },
+  shape: (_, x, scale, shift) => [x, scale, shift],
   dispatch(node, { adapter }) {
     const [x, scale, shift] = node.inputs;
     const [, , , mean, factor, dy] = node.inputs;
@@ -254,11 +238,7 @@ export function batchNormTraining(
   }: BatchNormOptions & { readonly momentum?: number } = {},
 ): BatchNormResult {
   expectEps("batch_norm", eps);
-  if (!(momentum >= 0 && momentum <= 1)) {
-    throw new ShapeError(
-      `hyperloom: batch_norm: momentum is ${momentum}, must lie between 0 and 1`,
-    );
-  }
+  expect(momentum >= 0 && momentum <= 1, "batch_norm", "momentum", momentum, "lie between 0 and 1");
   const attrs = { eps, momentum, relu };
   const made = apply(batchNormOp, attrs, x, scale, shift, mean, variance);
   const [y, nextMean, nextVariance] = made;
@@ -289,7 +269,7 @@ export function batchNormEvaluation(
   const name = "batch_norm_evaluation";
   expectEps(name, eps);
   const planes = expectPlanes(name, x);
-  expectChannels(name, planes, GIVEN, [scale, shift, mean, variance]);
+  expectChannels(name, planes, { scale, shift, mean, variance });
   // eps of x's shape, so that the root too is one of the chain's steps and not a dispatch of its own.
   const factor = rsqrt(add(alongChannels(variance, x), fill(eps, x.shape)));
   return normalised(x, mean, factor, { scale, shift, relu });

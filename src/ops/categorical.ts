@@ -1,17 +1,9 @@
 import { categorical as categoricalKernel } from "../../shaders/categorical.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import {
-  apply1,
-  expectDType,
-  expectRank,
-  notDifferentiable,
-  type Op,
-  type Tensor,
-} from "../graph/node";
-import { equal, ShapeError, show } from "../graph/shape";
+import { expectShape, expectType } from "../graph/expect";
+import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
+import { expectClasses } from "./softmax-cross-entropy";
 
-/** An invocation runs three times over a row, and one adapter ends its loops after 65,535 trips in all. */
-const MAX_CLASSES = 16_384;
 const WORKGROUP = 64;
 
 /** From (logits, u, temperature) the class that is drawn in each row; see `categorical`. */
@@ -19,22 +11,11 @@ export const categoricalOp: Op<null> = {
   name: "categorical",
   shape(_, ...inputs) {
     const [logits, u, temperature] = inputs;
-    for (const [name, { dtype }] of Object.entries({ logits, u, temperature })) {
-      expectDType("categorical", name, dtype, "f32");
-    }
-    expectRank("categorical", "logits", logits.shape, 2);
-    expectRank("categorical", "temperature", temperature.shape, 0);
+    expectType("categorical", "logits", logits, 2);
+    expectType("categorical", "temperature", temperature, 0);
     const [rows = 0, classes = 0] = logits.shape;
-    if (classes > MAX_CLASSES) {
-      throw new ShapeError(
-        `hyperloom: categorical: the last axis has ${classes} elements, at most ${MAX_CLASSES} can be`,
-      );
-    }
-    if (!equal(u.shape, [rows])) {
-      throw new ShapeError(
-        `hyperloom: categorical: u is ${show(u.shape)}, must be [${rows}] for logits ${show(logits.shape)}`,
-      );
-    }
+    expectClasses("categorical", classes);
+    expectShape("categorical", "u", u, [rows]);
     return [{ shape: [rows], dtype: "u32" }];
   },
   dispatch(node) {

@@ -1,6 +1,7 @@
 import { type Grid, linearGrid, type Target } from "../gpu/dispatch";
-import { expectDType, type Node, type Tensor } from "../graph/node";
-import { equal, type Shape, ShapeError, show, type TensorType } from "../graph/shape";
+import { expect, expectEps, expectGates, expectShape, expectType } from "../graph/expect";
+import type { Node, Tensor } from "../graph/node";
+import { show, type TensorType } from "../graph/shape";
 import { expectRowsFit, GATE_TRIPS, type RowWork, rowLanes, rowTrips } from "./row-workgroups";
 
 /** What the LSTM cell and the HyperLSTM cell have in common, from their gates on. */
@@ -37,36 +38,13 @@ export function cellAttrs(
   op: string,
   { gates = "ifgo", forgetBias = 0, norm = null, eps = 1e-5, mask = null }: CellUpdateOptions,
 ): { readonly attrs: CellAttrs; readonly inputs: readonly Tensor[] } {
-  if ([...gates].sort().join("") !== "fgio") {
-    throw new ShapeError(
-      `hyperloom: ${op}: gates is "${gates}", must have each of i, f, g and o once, as "ifgo" has`,
-    );
-  }
-  if (!Number.isFinite(forgetBias)) {
-    throw new ShapeError(`hyperloom: ${op}: forgetBias is ${forgetBias}, must be finite`);
-  }
+  expectGates(op, gates);
+  expect(Number.isFinite(forgetBias), op, "forgetBias", forgetBias, "be finite");
   expectEps(op, eps);
   return {
     attrs: { gates, forgetBias, eps, norm: norm !== null, mask: mask !== null },
     inputs: [norm, mask].filter((x) => x !== null),
   };
-}
-
-/** @throws ShapeError unless eps is positive and finite: a row of equal numbers has no variance. */
-export function expectEps(op: string, eps: number): void {
-  if (!(eps > 0 && eps < Infinity)) {
-    throw new ShapeError(`hyperloom: ${op}: eps is ${eps}, must be positive and finite`);
-  }
-}
-
-/** @throws ShapeError unless x is f32 of `shape`. */
-export function expectShape(op: string, name: string, x: TensorType, shape: Shape): void {
-  expectDType(op, name, x.dtype, "f32");
-  if (!equal(x.shape, shape)) {
-    throw new ShapeError(
-      `hyperloom: ${op}: ${name} is ${show(x.shape)}, must be ${show(shape)} to fit the others`,
-    );
-  }
 }
 
 /** Loops of a cell's kernel over a row with layer norm, and its sums over the lanes. */
@@ -82,11 +60,9 @@ export function expectCell(
   c: TensorType,
   optional: readonly TensorType[],
 ): readonly [number, number] {
-  expectDType(op, "c", c.dtype, "f32");
-  const [rows, hidden] = c.shape;
-  if (rows === undefined || hidden === undefined || c.shape.length !== 2) {
-    throw new ShapeError(`hyperloom: ${op}: c is ${show(c.shape)}, must be [B, H]`);
-  }
+  expectType(op, "c", c);
+  const [rows = 0, hidden = 0] = c.shape;
+  expect(c.shape.length === 2, op, "c", show(c.shape), "be [B, H]");
   const [norm, mask] = attrs.norm ? optional : [undefined, ...optional];
   if (norm) {
     expectShape(op, "norm", norm, [2, 5, hidden]);

@@ -1,5 +1,5 @@
 import { MAX_LOOP_TRIPS, MAX_TRIPS, type Target } from "../gpu/dispatch";
-import { expectDType } from "../graph/node";
+import { expectType } from "../graph/expect";
 import { ShapeError, show, size, type TensorType } from "../graph/shape";
 
 /**
@@ -100,7 +100,7 @@ export function cutChannels(planes: Planes, adapter: Target["adapter"]): Channel
  * @throws ShapeError where x is not that, or has more elements for a channel than loops may take.
  */
 export function expectPlanes(op: string, x: TensorType): Planes {
-  expectDType(op, "x", x.dtype, "f32");
+  expectType(op, "x", x);
   const [images, channels, ...rest] = x.shape;
   if (images === undefined || channels === undefined) {
     throw new ShapeError(

@@ -1,4 +1,5 @@
-import { apply1, expectDType, expectRank, type Op, type Tensor } from "../graph/node";
+import { expectType } from "../graph/expect";
+import { apply1, type Op, type Tensor } from "../graph/node";
 import { type Shape, ShapeError, show, type TensorType } from "../graph/shape";
 import { directForward, directInputGradient, directKernelGradient } from "./conv2d-direct";
 import type { ConvGeometry, Pair } from "./conv2d-geometry";
@@ -49,14 +50,9 @@ export function resolvePadding(padding: Padding, image: Pair, kernel: Pair, stri
 }
 
 /** [n, c, h, w] of an image or a signal. */
-function four(
-  op: string,
-  name: string,
-  { shape, dtype }: TensorType,
-): [number, number, number, number] {
-  expectDType(op, name, dtype, "f32");
-  expectRank(op, name, shape, 4);
-  return shape as unknown as [number, number, number, number];
+function four(op: string, name: string, x: TensorType): [number, number, number, number] {
+  expectType(op, name, x, 4);
+  return x.shape as unknown as [number, number, number, number];
 }
 
 function checkAttrs(op: string, { stride, padding }: Conv2dAttrs): void {
@@ -93,10 +89,11 @@ function resultSize(op: string, { stride, padding }: Conv2dAttrs, image: Pair, k
 }
 
 /** The last four sizes of a kernel; with five, the first must be the batch. */
-function kernelSizes(op: string, { shape, dtype }: TensorType, samples: number): readonly number[] {
-  expectDType(op, "kernel", dtype, "f32");
-  if (shape.length === 4) return shape;
-  expectRank(op, "per-sample kernel", shape, 5);
+function kernelSizes(op: string, kernel: TensorType, samples: number): readonly number[] {
+  const { shape } = kernel;
+  const own = shape.length === 5;
+  expectType(op, "kernel", kernel, own ? 5 : 4);
+  if (!own) return shape;
   if (shape[0] !== samples) {
     throw new ShapeError(
       `hyperloom: ${op}: per-sample kernel ${show(shape)} is for ${shape[0]} samples, the batch has ` +
@@ -104,21 +101,6 @@ function kernelSizes(op: string, { shape, dtype }: TensorType, samples: number):
     );
   }
   return shape.slice(1);
-}
-
-function expectChannels(
-  op: string,
-  what: string,
-  actual: number,
-  shape: Shape,
-  wanted: number,
-): void {
-  if (actual !== wanted) {
-    throw new ShapeError(
-      `hyperloom: ${op}: kernel ${show(shape)} has ${wanted} ${what} channels where the tensor has ` +
-        `${actual}; make them equal`,
-    );
-  }
 }
 
 /** The sizes of a convolution from its three tensors, whichever of them a node makes. */
@@ -152,7 +134,12 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     const [samples, channels, ...image] = four("conv2d", "x", x);
     const { shape } = kernel;
     const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes("conv2d", kernel, samples);
-    expectChannels("conv2d", "input", channels, shape, into);
+    if (channels !== into) {
+      throw new ShapeError(
+        `hyperloom: conv2d: kernel ${show(shape)} has ${into} input channels where the tensor has ` +
+          `${channels}; make them equal`,
+      );
+    }
     checkAttrs("conv2d", attrs);
     return [
       { shape: [samples, out, ...resultSize("conv2d", attrs, image, [fh, fw])], dtype: "f32" },
@@ -189,16 +176,9 @@ export interface InputGradientAttrs extends Conv2dAttrs {
 export const conv2dInputGradientOp: Op<InputGradientAttrs> = {
   name: "conv2d input gradient",
   epilogue: true,
-  shape(attrs, dy, kernel) {
-    const name = "conv2d input gradient";
-    const [samples, channels, ...signal] = four(name, "dy", dy);
-    const { shape } = kernel;
-    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(name, kernel, samples);
-    expectChannels(name, "output", channels, shape, out);
-    checkAttrs(name, attrs);
-    expectSignal(name, signal, resultSize(name, attrs, attrs.image, [fh, fw]));
-    return [{ shape: [samples, into, ...attrs.image], dtype: "f32" }];
-  },
+  shape: ({ image }, dy, kernel) => [
+    { shape: [dy.shape[0] as number, kernel.shape.at(-3) as number, ...image], dtype: "f32" },
+  ],
   dispatch(node, target) {
     const [dy, kernel] = node.inputs;
     const [dx] = node.outputs;
@@ -227,23 +207,7 @@ export interface KernelGradientAttrs extends Conv2dAttrs {
  */
 export const conv2dKernelGradientOp: Op<KernelGradientAttrs> = {
   name: "conv2d kernel gradient",
-  shape(attrs, x, dy) {
-    const name = "conv2d kernel gradient";
-    const [samples, channelsIn, ...image] = four(name, "x", x);
-    const [signals, channelsOut, ...signal] = four(name, "dy", dy);
-    const kernel: TensorType = { shape: attrs.kernel, dtype: "f32" };
-    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(name, kernel, samples);
-    if (samples !== signals) {
-      throw new ShapeError(
-        `hyperloom: ${name}: x has ${samples} samples, dy ${signals}; make them equal`,
-      );
-    }
-    expectChannels(name, "input", channelsIn, attrs.kernel, into);
-    expectChannels(name, "output", channelsOut, attrs.kernel, out);
-    checkAttrs(name, attrs);
-    expectSignal(name, signal, resultSize(name, attrs, image, [fh, fw]));
-    return [kernel];
-  },
+  shape: ({ kernel }) => [{ shape: kernel, dtype: "f32" }],
   dispatch(node, target) {
     const [x, dy] = node.inputs;
     const [dkernel] = node.outputs;
@@ -258,15 +222,6 @@ export const conv2dKernelGradientOp: Op<KernelGradientAttrs> = {
       : [null, null];
   },
 };
-
-function expectSignal(op: string, actual: readonly number[], wanted: Pair): void {
-  if (actual[0] !== wanted[0] || actual[1] !== wanted[1]) {
-    throw new ShapeError(
-      `hyperloom: ${op}: dy is ${actual.join(" × ")} where image, kernel, stride and padding make ` +
-        `${wanted.join(" × ")}`,
-    );
-  }
-}
 
 function inputGradient(
   { stride, padding }: Conv2dAttrs,

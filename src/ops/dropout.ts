@@ -1,8 +1,9 @@
 import { dropout as dropoutKernel } from "../../shaders/dropout.wgsl";
 import { dropoutMask as dropoutMaskKernel } from "../../shaders/dropout_mask.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import { apply1, expectDType, type Op, type Tensor } from "../graph/node";
-import { equal, type Shape, ShapeError, show, size } from "../graph/shape";
+import { expect, expectPart, expectType } from "../graph/expect";
+import { apply1, type Op, type Tensor } from "../graph/node";
+import { type Shape, show, size, type TensorType } from "../graph/shape";
 import { div, fill, where } from "./elementwise";
 
 const WORKGROUP = 64;
@@ -22,13 +23,10 @@ export function dropoutThreshold(keep: number): number {
 export const dropoutOp: Op<DropoutAttrs> = {
   name: "dropout",
   shape(_, x, key) {
-    const [{ shape, dtype }, k] = [x, key];
-    expectDType("dropout", "x", dtype, "f32");
-    expectDType("dropout", "key", k.dtype, "u32");
-    if (!equal(k.shape, [4])) {
-      throw new ShapeError(`hyperloom: dropout: key is ${show(k.shape)}, must be [4]`);
-    }
-    return [{ shape, dtype }];
+    expectType("dropout", "x", x);
+    expectKey("dropout", key);
+    expect(key.shape.length === 1, "dropout", "key", show(key.shape), "be [4]");
+    return [x];
   },
   dispatch(node) {
     const [x, key] = node.inputs;
@@ -58,14 +56,8 @@ export const dropoutOp: Op<DropoutAttrs> = {
 export const dropoutMaskOp: Op<DropoutAttrs & { readonly shape: Shape }> = {
   name: "dropout_mask",
   shape({ shape }, key) {
-    const k = key;
-    expectDType("dropout_mask", "key", k.dtype, "u32");
-    if (k.shape[k.shape.length - 1] !== 4) {
-      throw new ShapeError(
-        `hyperloom: dropout_mask: key is ${show(k.shape)}, must be [4], or [T, 4] for a mask each`,
-      );
-    }
-    return [{ shape: [...k.shape.slice(0, -1), ...shape], dtype: "f32" }];
+    expectKey("dropout_mask", key);
+    return [{ shape: [...key.shape.slice(0, -1), ...shape], dtype: "f32" }];
   },
   dispatch(node) {
     const [key] = node.inputs;
@@ -113,11 +105,13 @@ export function dropoutMask(shape: Shape, keep: number, key: Tensor, site = 0): 
   return keep === 1 ? fill(1, ones) : apply1(dropoutMaskOp, { keep, site, shape }, key);
 }
 
+/** @throws ShapeError unless keys are u32 [..., 4]. */
+function expectKey(op: string, key: TensorType): void {
+  expectType(op, "key", key, null, "u32");
+  expect(key.shape[key.shape.length - 1] === 4, op, "key", show(key.shape), "be [4] or [T, 4]");
+}
+
 function expectDropout(op: string, keep: number, site: number): void {
-  if (!(keep > 0 && keep <= 1)) {
-    throw new ShapeError(`hyperloom: ${op}: keep is ${keep}, must lie above 0 and be at most 1`);
-  }
-  if (site !== site >>> 0) {
-    throw new ShapeError(`hyperloom: ${op}: site is ${site}, must be an integer of 32 bits`);
-  }
+  expectPart(op, "keep", keep);
+  expect(site === site >>> 0, op, "site", site, "be an integer of 32 bits");
 }

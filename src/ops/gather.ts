@@ -2,8 +2,9 @@ import { gather as gatherKernel } from "../../shaders/gather.wgsl";
 import { gatherVec4 } from "../../shaders/gather_vec4.wgsl";
 import { scatterAdd as scatterAddKernel } from "../../shaders/scatter_add.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import { apply1, expectDType, type Op, type Operand, scratch, type Tensor } from "../graph/node";
-import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { expect, expectIntegers, expectShape } from "../graph/expect";
+import { apply1, type Op, type Operand, scratch, type Tensor } from "../graph/node";
+import { type Shape, size } from "../graph/shape";
 import { sumRows } from "./reduce";
 
 const WORKGROUP = 64;
@@ -15,21 +16,13 @@ const SCATTER_COLUMNS = 16;
 /** A word that shows that an index was wrong: NaN, or an integer that is no class and no index. */
 const INVALID = { f32: 0x7fc00000, i32: 0xffffffff, u32: 0xffffffff } as const;
 
-function expectIndices(op: string, indices: TensorType): void {
-  if (indices.dtype === "f32") {
-    throw new ShapeError(`hyperloom: ${op}: indices are f32, must be u32 or i32; cast them`);
-  }
-}
-
 /** From (table, indices) the rows table[indices]; see `gather`. */
 export const gatherOp: Op<null> = {
   name: "gather",
-  shape(_, table, indices) {
-    const [t, i] = [table, indices];
-    expectIndices("gather", i);
-    if (t.shape.length === 0)
-      throw new ShapeError("hyperloom: gather: table is a scalar, has no rows");
-    return [{ shape: [...i.shape, ...t.shape.slice(1)], dtype: t.dtype }];
+  shape(_, { shape, dtype }, indices) {
+    expectIntegers("gather", "indices", indices);
+    expect(shape.length > 0, "gather", "table", "a scalar", "have rows");
+    return [{ shape: [...indices.shape, ...shape.slice(1)], dtype }];
   },
   dispatch(node) {
     const [table, indices] = node.inputs;
@@ -72,16 +65,8 @@ export const gatherOp: Op<null> = {
 export const scatterAddOp: Op<{ readonly shape: Shape }> = {
   name: "scatter_add",
   shape({ shape }, dy, indices) {
-    const [d, i] = [dy, indices];
-    expectDType("scatter_add", "dy", d.dtype, "f32");
-    expectIndices("scatter_add", i);
-    const expected = [...i.shape, ...shape.slice(1)];
-    if (!equal(d.shape, expected)) {
-      throw new ShapeError(
-        `hyperloom: scatter_add: dy is ${show(d.shape)}, must be ${show(expected)} for indices ` +
-          `${show(i.shape)} into ${show(shape)}`,
-      );
-    }
+    expectIntegers("scatter_add", "indices", indices);
+    expectShape("scatter_add", "dy", dy, [...indices.shape, ...shape.slice(1)]);
     return [{ shape, dtype: "f32" }];
   },
   dispatch(node, target) {

@@ -1,5 +1,6 @@
-import { apply1, expectDType, expectRank, type Tensor } from "../graph/node";
-import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { expectShape, expectType } from "../graph/expect";
+import { apply1, type Tensor } from "../graph/node";
+import { ShapeError, show, size } from "../graph/shape";
 import { contractionOp, MAX_D, plainRows } from "./contraction";
 import { add } from "./elementwise";
 import { matmul } from "./matmul";
@@ -10,15 +11,6 @@ import { reshape, type SlabLayout, slabLayout } from "./views";
 export interface TileGrid {
   readonly tilesIn: number;
   readonly tilesOut: number;
-}
-
-function expectShape(op: string, name: string, x: TensorType, shape: Shape): void {
-  expectDType(op, name, x.dtype, "f32");
-  if (!equal(x.shape, shape)) {
-    throw new ShapeError(
-      `hyperloom: ${op}: ${name} has shape ${show(x.shape)}, must be ${show(shape)} to fit the others`,
-    );
-  }
 }
 
 /**
@@ -49,8 +41,8 @@ export function linear(x: Tensor, W: Tensor, b: Tensor): Tensor {
  */
 export function generateSlices(z: Tensor, W_i: Tensor, B_i: Tensor): Tensor {
   const op = "generateSlices";
-  expectRank(op, "z", z.shape, 2);
-  expectRank(op, "W_i", W_i.shape, 3);
+  expectType(op, "z", z, 2);
+  expectType(op, "W_i", W_i, 3);
   const [M = 0, nz = 0] = z.shape;
   const [slices = 0, d = 0] = W_i.shape;
   expectShape(op, "z", z, [M, nz]);
@@ -136,8 +128,8 @@ export function contraction(
   width?: number,
 ): Tensor {
   const op = "contraction";
-  expectRank(op, "a", a.shape, 3);
-  expectRank(op, "W_out", W_out.shape, 3);
+  expectType(op, "a", a, 3);
+  expectType(op, "W_out", W_out, 3);
   const [M = 0, slices = 0, d = 0] = a.shape;
   const [height = 0, row = 0] = W_out.shape;
   const w = width ?? height;

@@ -1,14 +1,14 @@
 import { hyperScale as hyperScaleKernel } from "../../shaders/hyper_scale.wgsl";
 import { hyperScaleGradient as hyperScaleGradientKernel } from "../../shaders/hyper_scale_gradient.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import { apply, apply1, expectDType, notDifferentiable, type Op, type Tensor } from "../graph/node";
-import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { expect, expectShape, expectType } from "../graph/expect";
+import { apply, apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
+import { type Shape, show, size, type TensorType } from "../graph/shape";
 import {
   type CellAttrs,
   type CellUpdateOptions,
   cellAttrs,
   expectCell,
-  expectShape,
   optionalInputs,
 } from "./cell";
 import { cellDispatch, lstmCellGradient } from "./lstm-cell";
@@ -22,12 +22,10 @@ function expectScales(
   d: TensorType,
   gates: Readonly<Record<string, TensorType>>,
 ): { readonly steps: Shape; readonly rows: number; readonly hidden: number } {
-  expectDType(op, "d", d.dtype, "f32");
+  expectType(op, "d", d);
   const steps = d.shape.slice(0, -4);
-  const [kinds, blocks, rows, hidden] = d.shape.slice(-4);
-  if (kinds !== 3 || blocks !== 4 || rows === undefined || hidden === undefined) {
-    throw new ShapeError(`hyperloom: ${op}: d is ${show(d.shape)}, must be [..., 3, 4, B, H]`);
-  }
+  const [kinds, blocks, rows = 0, hidden = 0] = d.shape.slice(-4);
+  expect(kinds === 3 && blocks === 4, op, "d", show(d.shape), "be [..., 3, 4, B, H]");
   for (const [name, x] of Object.entries(gates)) {
     expectShape(op, name, x, [...steps, rows, 4 * hidden]);
   }
@@ -74,14 +72,7 @@ export const hyperScaleOp: Op<null> = {
 /** From (dpre, hg, xg, d) the gradients of hg, xg and d. One dispatch. */
 export const hyperScaleGradientOp: Op<null> = {
   name: "hyper_scale_gradient",
-  shape(_, dpre, hg, xg, d) {
-    expectScales("hyper_scale_gradient", d, {
-      dpre: dpre,
-      hg: hg,
-      xg: xg,
-    });
-    return [hg, xg, d];
-  },
+  shape: (_, _dpre, hg, xg, d) => [hg, xg, d],
   dispatch(node) {
     const [dpre, hg, xg, d] = node.inputs;
     const [dhg, dxg, dd] = node.outputs;

@@ -1,9 +1,9 @@
 import { layerNorm as layerNormKernel } from "../../shaders/layer_norm.wgsl";
 import { layerNormGradient as layerNormGradientKernel } from "../../shaders/layer_norm_gradient.wgsl";
 import { dispatch, linearGrid, type Target } from "../gpu/dispatch";
-import { apply, apply1, expectDType, notDifferentiable, type Op, type Tensor } from "../graph/node";
-import { ShapeError, size, type TensorType } from "../graph/shape";
-import { expectEps, expectShape } from "./cell";
+import { expectEps, expectShape, lastAxis } from "../graph/expect";
+import { apply, apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
+import { size, type TensorType } from "../graph/shape";
 import { broadcastTo } from "./layout";
 import { expectRowsFit, rowGroups, rowLanes, type RowWork, rowTrips } from "./row-workgroups";
 
@@ -22,19 +22,12 @@ function launch(work: RowWork, target: Target) {
   return { overrides, ...rowTrips(work, overrides) };
 }
 
-function widthOf(op: string, x: TensorType): number {
-  expectDType(op, "x", x.dtype, "f32");
-  const width = x.shape[x.shape.length - 1];
-  if (width === undefined) throw new ShapeError(`hyperloom: ${op}: x is a scalar, has no axis`);
-  return width;
-}
-
 /** From (x, scale, shift) the rows normalised; see `layerNorm`. */
 export const layerNormOp: Op<LayerNormAttrs> = {
   name: "layer_norm",
   epilogue: true,
   shape(_, x, scale, shift) {
-    const width = widthOf("layer_norm", x);
+    const width = lastAxis("layer_norm", x);
     expectShape("layer_norm", "scale", scale, [width]);
     expectShape("layer_norm", "shift", shift, [width]);
     expectRowsFit("layer_norm", { ...FORWARD, width });
@@ -84,11 +77,9 @@ function groupsOf(steps: number | null, x: TensorType, width: number) {
  */
 export const layerNormGradientOp: Op<LayerNormGradientAttrs> = {
   name: "layer_norm_gradient",
-  shape({ steps }, x, scale, dy) {
+  shape({ steps }, x) {
     const name = "layer_norm_gradient";
-    const width = widthOf(name, x);
-    expectShape(name, "scale", scale, [width]);
-    expectShape(name, "dy", dy, x.shape);
+    const width = lastAxis(name, x);
     const { span, groups } = groupsOf(steps, x, width);
     expectRowsFit(name, { ...BACKWARD, rows: span, width });
     const sums: TensorType = {

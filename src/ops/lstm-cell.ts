@@ -1,6 +1,7 @@
 import { lstmCell as lstmCellKernel } from "../../shaders/lstm_cell.wgsl";
 import { lstmCellGradient as lstmCellGradientKernel } from "../../shaders/lstm_cell_gradient.wgsl";
 import { dispatch, type Target } from "../gpu/dispatch";
+import { expectShape } from "../graph/expect";
 import {
   apply,
   type Node,
@@ -18,7 +19,6 @@ import {
   cellLaunch,
   cellUniforms,
   expectCell,
-  expectShape,
   optionalInputs,
 } from "./cell";
 import { concat } from "./layout";
@@ -90,19 +90,13 @@ const BACKWARD = { passes: 7, inner: 7, sums: 7 };
  */
 export const lstmCellGradientOp: Op<CellGradientAttrs> = {
   name: "lstm_cell_gradient",
-  shape(attrs, pre, cm, ...optional) {
-    const name = "lstm_cell_gradient";
-    const { shape } = cm;
+  shape({ mask, norm }, pre, { shape }) {
     const [rows = 0, columns = 0] = shape;
-    const hidden = attrs.mask ? columns / 2 : columns;
-    expectShape(name, "pre", pre, [rows, 4 * hidden]);
+    const hidden = mask ? columns / 2 : columns;
     const c: TensorType = { shape: [rows, hidden], dtype: "f32" };
-    const [norm, ...flowing] = attrs.norm ? optional : [undefined, ...optional];
-    for (const d of flowing) expectShape(name, "dh or dc", d, c.shape);
     if (!norm) return [pre, c];
     const { span, groups } = rowGroups(rows);
-    expectShape(name, "norm", norm, [2, 5, hidden]);
-    expectRowsFit(name, { ...BACKWARD, rows: span, width: hidden });
+    expectRowsFit("lstm_cell_gradient", { ...BACKWARD, rows: span, width: hidden });
     return [pre, c, { shape: [groups, 2, 5, hidden], dtype: "f32" }];
   },
   dispatch(node, target) {

@@ -1,13 +1,5 @@
-import {
-  apply,
-  apply1,
-  expectDType,
-  expectRank,
-  listed,
-  type Node,
-  type Op,
-  type Tensor,
-} from "../graph/node";
+import { expectType } from "../graph/expect";
+import { apply, apply1, listed, type Node, type Op, type Tensor } from "../graph/node";
 import {
   broadcast,
   broadcastStrides,
@@ -48,8 +40,9 @@ interface Sizes {
 const leading = (shape: Shape): Shape => shape.slice(0, -2);
 
 /** [rows, columns] of an operand as the product sees it. */
-function matrix(name: string, { shape, dtype }: TensorType, transposed: boolean): [number, number] {
-  expectDType("matmul", name, dtype, "f32");
+function matrix(name: string, x: TensorType, transposed: boolean): [number, number] {
+  expectType("matmul", name, x);
+  const { shape } = x;
   const [p, q] = shape.slice(-2);
   if (p === undefined || q === undefined) {
     throw new ShapeError(
@@ -221,9 +214,8 @@ export const matmulPairOp: Op<MatmulPairAttrs> = {
   epilogue: true,
   shape({ transposeB }, ...inputs) {
     const [a, b, a2, b2] = inputs;
-    for (const [name, { shape, dtype }] of Object.entries({ a, b, a2, b2 })) {
-      expectRank("matmul_pair", name, shape, 2);
-      expectDType("matmul_pair", name, dtype, "f32");
+    for (const [name, x] of Object.entries({ a, b, a2, b2 })) {
+      expectType("matmul_pair", name, x, 2);
     }
     const attrs = { transposeA: false, transposeB, sumBatch: false };
     const [first, second] = [sizesOf(attrs, a, b), sizesOf(attrs, a2, b2)];

@@ -1,16 +1,9 @@
 import { mixtureDensity as mixtureDensityKernel } from "../../shaders/mixture_density.wgsl";
 import { mixtureDensityGradient } from "../../shaders/mixture_density_gradient.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
-import {
-  apply,
-  apply1,
-  expectDType,
-  expectRank,
-  notDifferentiable,
-  type Op,
-  type Tensor,
-} from "../graph/node";
-import { equal, ShapeError, show, type TensorType } from "../graph/shape";
+import { expect, expectShape, expectType } from "../graph/expect";
+import { apply, apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
+import { show, type TensorType } from "../graph/shape";
 import { allRows, everyStep } from "./time-axis";
 import { reshape } from "./views";
 
@@ -30,25 +23,13 @@ function sizesOf({ shape }: TensorType): { rows: number; components: number } {
 /** From (raw, points): nll [R], and for the gradient logs [R, M] and stats [R, 4]. */
 export const mixtureDensityOp: Op<null> = {
   name: "mixture_density",
-  shape(_, ...inputs) {
-    const [raw, points] = inputs;
-    for (const [name, { shape, dtype }] of Object.entries({ raw, points })) {
-      expectRank("mixture_density", name, shape, 2);
-      expectDType("mixture_density", name, dtype, "f32");
-    }
+  shape(_, raw, points) {
+    expectType("mixture_density", "raw", raw, 2);
     const { rows, components } = sizesOf(raw);
-    if (!Number.isInteger(components) || components < 1 || components > MAX_COMPONENTS) {
-      throw new ShapeError(
-        `hyperloom: mixture_density: raw is ${show(raw.shape)}, its rows must have 6 M + 1 numbers ` +
-          `for M = 1 to ${MAX_COMPONENTS} components`,
-      );
-    }
-    if (!equal(points.shape, [rows, 3])) {
-      throw new ShapeError(
-        `hyperloom: mixture_density: points is ${show(points.shape)}, must be [${rows}, 3] for raw ` +
-          show(raw.shape),
-      );
-    }
+    const good = Number.isInteger(components) && components > 0 && components <= MAX_COMPONENTS;
+    const must = `have rows of 6 M + 1 numbers for M = 1 to ${MAX_COMPONENTS} components`;
+    expect(good, "mixture_density", "raw", show(raw.shape), must);
+    expectShape("mixture_density", "points", points, [rows, 3]);
     return [
       { shape: [rows], dtype: "f32" },
       { shape: [rows, components], dtype: "f32" },

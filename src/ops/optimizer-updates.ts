@@ -2,17 +2,16 @@ import { adam as adamKernel } from "../../shaders/adam.wgsl";
 import { globalNorm as globalNormKernel } from "../../shaders/global_norm.wgsl";
 import { sgd as sgdKernel } from "../../shaders/sgd.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
+import { expect, expectShape, expectType } from "../graph/expect";
 import {
   apply,
-  expectDType,
-  expectRank,
   notDifferentiable,
   type Op,
   type Operand,
   scratch,
   type Tensor,
 } from "../graph/node";
-import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { size, type TensorType } from "../graph/shape";
 
 /**
  * Optimiser steps over slabs: flat f32 tensors in which every parameter has its range and what lies
@@ -22,33 +21,18 @@ import { equal, type Shape, ShapeError, show, size, type TensorType } from "../g
 const WORKGROUP = 64;
 const update = notDifferentiable("it is an optimiser's step; differentiate the loss instead");
 
-function expectSlabs(op: string, inputs: readonly TensorType[], names: readonly string[]): Shape {
-  const { shape } = inputs[0] as TensorType;
-  for (const [k, name] of names.entries()) {
-    const x = inputs[k] as TensorType;
-    expectDType(op, name, x.dtype, "f32");
-    expectRank(op, name, x.shape, 1);
-    if (!equal(x.shape, shape)) {
-      throw new ShapeError(
-        `hyperloom: ${op}: ${name} is ${show(x.shape)}, must be ${show(shape)} as ${names[0]} is`,
-      );
-    }
+/** @throws ShapeError unless all of them are slabs of one length, [total]. */
+function expectSlabs(op: string, slabs: Readonly<Record<string, TensorType>>): void {
+  const [first] = Object.values(slabs) as [TensorType];
+  for (const [name, x] of Object.entries(slabs)) {
+    expectType(op, name, x, 1);
+    expectShape(op, name, x, first.shape);
   }
-  return shape;
 }
 
 function expectScalars(op: string, scalars: TensorType, scale: TensorType | undefined): void {
-  expectDType(op, "scalars", scalars.dtype, "f32");
-  if (!equal(scalars.shape, [SCALARS])) {
-    throw new ShapeError(
-      `hyperloom: ${op}: scalars are ${show(scalars.shape)}, must be [${SCALARS}]`,
-    );
-  }
-  if (scale && (scale.dtype !== "f32" || size(scale.shape) !== 1)) {
-    throw new ShapeError(
-      `hyperloom: ${op}: scale is ${scale.dtype} ${show(scale.shape)}, must be one f32`,
-    );
-  }
+  expectShape(op, "scalars", scalars, [SCALARS]);
+  if (scale) expectShape(op, "scale", scale, []);
 }
 
 /** Length of the `scalars` of a step: the numbers that change from step to step. */
@@ -80,14 +64,12 @@ export function adamScalars(t: number, lr: number, beta1: number, beta2: number)
 export const adamUpdateOp: Op<AdamAttrs> = {
   name: "adam_update",
   inPlace: [0, 2, 3],
-  shape(attrs, ...inputs) {
-    const shape = expectSlabs("adam_update", inputs, ["p", "g", "m", "v"]);
-    expectScalars("adam_update", inputs[4] as TensorType, inputs[5]);
+  shape({ eps }, p, g, m, v, scalars, scale) {
+    expectSlabs("adam_update", { p, g, m, v });
+    expectScalars("adam_update", scalars, scale);
     // Below the smallest normal f32 it may count as 0, and padding would become 0 / 0.
-    if (!(Math.fround(attrs.eps) >= 2 ** -126)) {
-      throw new ShapeError(`hyperloom: adam_update: eps is ${attrs.eps}, must be at least 2^-126`);
-    }
-    return [0, 1, 2].map(() => ({ shape, dtype: "f32" }));
+    expect(Math.fround(eps) >= 2 ** -126, "adam_update", "eps", eps, "be at least 2^-126");
+    return [p, m, v];
   },
   dispatch(node) {
     const { beta1, beta2, eps, epsPlacement, weightDecay, decoupled } = node.attrs;
@@ -169,10 +151,10 @@ export function sgdScalars(lr: number): number[] {
 export const sgdUpdateOp: Op<SgdAttrs> = {
   name: "sgd_update",
   inPlace: [0, 2],
-  shape(_, ...inputs) {
-    const shape = expectSlabs("sgd_update", inputs, ["p", "g", "buffer"]);
-    expectScalars("sgd_update", inputs[3] as TensorType, inputs[4]);
-    return [0, 1].map(() => ({ shape, dtype: "f32" }));
+  shape(_, p, g, buffer, scalars, scale) {
+    expectSlabs("sgd_update", { p, g, buffer });
+    expectScalars("sgd_update", scalars, scale);
+    return [p, buffer];
   },
   dispatch(node) {
     const { momentum, nesterov, weightDecay } = node.attrs;
@@ -231,10 +213,8 @@ const NORM_WORKGROUPS = 1024;
 export const globalNormOp: Op<{ readonly clip?: number; readonly rule: ClipRule }> = {
   name: "global_norm",
   shape({ clip }, x) {
-    expectSlabs("global_norm", [x], ["x"]);
-    if (clip !== undefined && !(clip > 0)) {
-      throw new ShapeError(`hyperloom: global_norm: clip is ${clip}, must be positive`);
-    }
+    expectType("global_norm", "x", x, 1);
+    expect(clip === undefined || clip > 0, "global_norm", "clip", clip, "be positive");
     const scalar: TensorType = { shape: [], dtype: "f32" };
     return clip === undefined ? [scalar] : [scalar, scalar];
   },

@@ -5,15 +5,9 @@ import { maxPool2d2x2 } from "../../shaders/max_pool2d_2x2.wgsl";
 import { maxPool2d2x2Gradient } from "../../shaders/max_pool2d_2x2_gradient.wgsl";
 import { maxPool2dGradient } from "../../shaders/max_pool2d_gradient.wgsl";
 import { dispatch, linearGrid, MAX_LOOP_TRIPS, MAX_TRIPS } from "../gpu/dispatch";
-import {
-  apply1,
-  expectDType,
-  expectRank,
-  notDifferentiable,
-  type Op,
-  type Tensor,
-} from "../graph/node";
-import { equal, type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { expectType } from "../graph/expect";
+import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
+import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 import { mean } from "./reduce";
 import { reshape } from "./views";
 
@@ -54,8 +48,7 @@ function poolAttrs({ size: s, stride = s, padding = 0 }: PoolOptions): PoolAttrs
  * window's size (a window could then lie outside the image).
  */
 function poolShape(op: string, attrs: PoolAttrs, x: TensorType): Shape {
-  expectDType(op, "x", x.dtype, "f32");
-  expectRank(op, "x", x.shape, 4);
+  expectType(op, "x", x, 4);
   const [n = 0, c = 0, ...image] = x.shape;
   const out = image.map((length, axis) => {
     const [window, stride] = [attrs.size[axis] as number, attrs.stride[axis] as number];
@@ -82,13 +75,6 @@ function poolShape(op: string, attrs: PoolAttrs, x: TensorType): Shape {
     return Math.floor((padded - window) / stride) + 1;
   });
   return [n, c, ...out];
-}
-
-function expectPooled(op: string, attrs: PoolAttrs, x: TensorType, dy: TensorType): void {
-  const expected = poolShape(op, attrs, x);
-  if (!equal(dy.shape, expected)) {
-    throw new ShapeError(`hyperloom: ${op}: dy is ${show(dy.shape)}, must be ${show(expected)}`);
-  }
 }
 
 /** The sizes that all four general pooling kernels take. */
@@ -204,7 +190,6 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
   epilogue: true,
   shape(attrs, x, dy) {
     const [image, signal] = [x, dy];
-    expectPooled("max_pool2d_gradient", attrs, image, signal);
     expectFits("max_pool2d_gradient", attrs, winnerLoops(attrs, image.shape, signal.shape));
     return [image];
   },
@@ -275,7 +260,6 @@ export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Sh
   epilogue: true,
   shape(attrs, dy) {
     const x: TensorType = { shape: attrs.shape, dtype: "f32" };
-    expectPooled("average_pool2d_gradient", attrs, x, dy);
     const overlap = overlapLoops(attrs, dy.shape);
     expectFits("average_pool2d_gradient", attrs, overlap);
     return [x];
@@ -348,7 +332,7 @@ export function averagePool2d(
 
 /** The mean of each image: x [N, C, H, W] to [N, C]. @throws ShapeError unless x has rank 4. */
 export function globalAveragePool(x: Tensor): Tensor {
-  expectRank("global_average_pool", "x", x.shape, 4);
+  expectType("global_average_pool", "x", x, 4);
   const [n = 0, c = 0, h = 0, w = 0] = x.shape;
   if (Math.max(h, w) > MAX_LOOP_TRIPS) return mean(x, [2, 3]);
   return reshape(averagePool2d(x, { size: [h, w] }), [n, c]);

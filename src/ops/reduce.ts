@@ -7,15 +7,8 @@ import {
   MAX_TRIPS,
   type Target,
 } from "../gpu/dispatch";
-import {
-  apply1,
-  expectDType,
-  type Node,
-  type Op,
-  type Operand,
-  scratch,
-  type Tensor,
-} from "../graph/node";
+import { expectType } from "../graph/expect";
+import { apply1, type Node, type Op, type Operand, scratch, type Tensor } from "../graph/node";
 import { equal, normaliseAxes, type Shape, ShapeError, show, size } from "../graph/shape";
 import { div, equalTo, fill, mul } from "./elementwise";
 import { reshape } from "./views";
@@ -213,7 +206,7 @@ function reduction(
     epilogue: true,
     shape({ axes }, x) {
       const { shape, dtype } = x;
-      expectDType(operation, "x", dtype, "f32");
+      expectType(operation, "x", x);
       return [{ shape: shape.filter((_, axis) => !axes.includes(axis)), dtype }];
     },
     dispatch(node, target) {

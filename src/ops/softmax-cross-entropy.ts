@@ -4,11 +4,10 @@ import { softmaxCrossEntropyGradient } from "../../shaders/softmax_cross_entropy
 import { softmaxCrossEntropyMean } from "../../shaders/softmax_cross_entropy_mean.wgsl";
 import { softmaxGradient } from "../../shaders/softmax_gradient.wgsl";
 import { dispatch, linearGrid } from "../gpu/dispatch";
+import { expect, expectIntegers, expectShape, expectType, lastAxis } from "../graph/expect";
 import {
   apply,
   apply1,
-  expectDType,
-  expectRank,
   type Listed,
   type Node,
   notDifferentiable,
@@ -16,7 +15,7 @@ import {
   scratch,
   type Tensor,
 } from "../graph/node";
-import { equal, ShapeError, show, size, type TensorType } from "../graph/shape";
+import { size, type TensorType } from "../graph/shape";
 import { fillOp } from "./elementwise";
 import { allRows, everyStep } from "./time-axis";
 import { reshape } from "./views";
@@ -25,30 +24,19 @@ import { reshape } from "./views";
 const MAX_CLASSES = 16_384;
 const WORKGROUP = 64;
 
-function expectClasses(op: string, classes: number): void {
-  if (classes > MAX_CLASSES) {
-    throw new ShapeError(
-      `hyperloom: ${op}: the last axis has ${classes} elements, at most ${MAX_CLASSES} can be`,
-    );
-  }
+/** @throws ShapeError for rows of more classes than kernels walk. */
+export function expectClasses(op: string, classes: number): void {
+  const must = `be at most ${MAX_CLASSES}`;
+  expect(classes <= MAX_CLASSES, op, "the length of the last axis", classes, must);
 }
 
 function expectRows(op: string, ...[logits, labels, weight]: Listed<TensorType>): number {
-  expectDType(op, "logits", logits.dtype, "f32");
-  expectRank(op, "logits", logits.shape, 2);
+  expectType(op, "logits", logits, 2);
   const [rows = 0, classes = 0] = logits.shape;
   expectClasses(op, classes);
-  expectDType(op, "weight", weight.dtype, "f32");
-  if (labels.dtype === "f32") {
-    throw new ShapeError(`hyperloom: ${op}: labels are f32, must be u32 or i32; cast them`);
-  }
-  for (const [name, { shape }] of Object.entries({ labels, weight })) {
-    if (!equal(shape, [rows])) {
-      throw new ShapeError(
-        `hyperloom: ${op}: ${name} is ${show(shape)}, must be [${rows}] for logits ${show(logits.shape)}`,
-      );
-    }
-  }
+  expectIntegers(op, "labels", labels);
+  expectShape(op, "labels", { ...labels, dtype: "f32" }, [rows]);
+  expectShape(op, "weight", weight, [rows]);
   return rows;
 }
 
@@ -234,13 +222,8 @@ function rowsOf({ shape }: Tensor): { rows: number; classes: number } {
 export const softmaxOp: Op<SoftmaxAttrs> = {
   name: "softmax",
   shape(_, x) {
-    const { shape, dtype } = x;
-    expectDType("softmax", "x", dtype, "f32");
-    const classes = shape[shape.length - 1];
-    if (classes === undefined)
-      throw new ShapeError("hyperloom: softmax: x is a scalar, has no axis");
-    expectClasses("softmax", classes);
-    return [{ shape, dtype }];
+    expectClasses("softmax", lastAxis("softmax", x));
+    return [x];
   },
   dispatch(node) {
     const [x] = node.inputs;

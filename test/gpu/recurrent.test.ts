@@ -146,7 +146,7 @@ test("what cannot be is refused with the numbers that disagree", () => {
   const refused = (make: () => Cell, message: RegExp) => expect(make).toThrow(message);
   refused(() => rnn({ inputs: 0, units: 4 }), /rnn: inputs is 0, must be a positive integer/);
   refused(() => gru({ inputs: 3, units: 1.5 }), /gru: units is 1.5/);
-  refused(() => lstm({ ...sizes, gates: "ifgg" }), /gates are "ifgg"/);
+  refused(() => lstm({ ...sizes, gates: "ifgg" }), /gates is "ifgg"/);
   refused(() => lstm({ ...sizes, recurrentKeep: 0 }), /recurrentKeep is 0/);
   refused(() => lstm({ ...sizes, eps: -1 }), /eps is -1/);
   refused(() => hyperLstm({ ...options, nz: 0 }), /nz is 0/);
