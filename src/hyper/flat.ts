@@ -1,5 +1,6 @@
+import { expect } from "../graph/expect";
 import type { Tensor } from "../graph/node";
-import { ShapeError, show } from "../graph/shape";
+import { show } from "../graph/shape";
 import { rebuild, type Tree } from "../graph/tree";
 import { affine, dense, type DenseParams } from "../nn/dense";
 import { normalInit, zeros } from "../nn/init";
@@ -71,11 +72,9 @@ export function flatGenerator(
       const own = values as Record<string, Tree<Tensor>>;
       const z = (conditions === 1 ? inputs[0] : own.z) as Tensor;
       const rank = z.shape.length;
-      if (rank < 1 || rank > 2 || z.shape[rank - 1] !== nz) {
-        throw new ShapeError(
-          `hyperloom: flat generator: z is ${show(z.shape)}, must be [${nz}], or [B, ${nz}] for values per sample`,
-        );
-      }
+      const good = (rank === 1 || rank === 2) && z.shape[rank - 1] === nz;
+      const must = `be [${nz}], or [B, ${nz}] for values per sample`;
+      expect(good, "flat generator", "z", show(z.shape), must);
       let h = rank === 1 ? reshape(z, [1, nz]) : z;
       for (const k of hidden.keys()) h = relu(applyDense(h, own[`hidden${k}`]));
       const outputs = wanted.map(({ path, value }) => {

@@ -1,3 +1,4 @@
+import { expect } from "../graph/expect";
 import type { Tensor } from "../graph/node";
 import { ShapeError } from "../graph/shape";
 import type { Tree } from "../graph/tree";
@@ -126,11 +127,8 @@ export function embedder(
 
 /** @throws ShapeError where an option, which may come from a file, is none that is known. */
 export function expectOneOf(name: string, value: string, known: readonly string[]): void {
-  if (!known.includes(value)) {
-    throw new ShapeError(
-      `hyperloom: hyperCell: ${name} is "${value}", must be ${known.map((k) => `"${k}"`).join(" or ")}`,
-    );
-  }
+  const must = `be ${known.map((k) => `"${k}"`).join(" or ")}`;
+  expect(known.includes(value), "hyperCell", name, `"${value}"`, must);
 }
 
 type HyperTensors = Tensors & Record<"W_hh" | "W_xh" | "W_xx", Tensor>;

@@ -1,6 +1,6 @@
-import { expectPart } from "../graph/expect";
+import { expectPart, expectShape } from "../graph/expect";
 import type { Tensor } from "../graph/node";
-import { equal, type Shape, ShapeError, show } from "../graph/shape";
+import { type Shape, ShapeError } from "../graph/shape";
 import { dropoutMask } from "../ops/dropout";
 import { equalTo, mul } from "../ops/elementwise";
 import { constant } from "../ops/sources";
@@ -26,10 +26,8 @@ export function maskFor(context: Context, shape: Shape, keep: number, site: numb
   const at = (context.site ?? 0) + site;
   if (context.mask) {
     const mask = context.mask(shape, keep, at);
-    if (equal(mask.shape, shape)) return mask;
-    throw new ShapeError(
-      `hyperloom: dropout: the mask given for site ${at} is ${show(mask.shape)}, must be ${show(shape)}`,
-    );
+    expectShape("dropout", `the mask given for site ${at}`, mask, shape);
+    return mask;
   }
   if (!context.key) {
     throw new ShapeError(

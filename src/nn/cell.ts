@@ -1,3 +1,4 @@
+import { expect } from "../graph/expect";
 import type { Tensor } from "../graph/node";
 import { ShapeError, show } from "../graph/shape";
 import type { Tree } from "../graph/tree";
@@ -132,9 +133,7 @@ export function block(x: Tensor, k: number, H: number): Tensor {
 
 /** @throws ShapeError unless a cell's size is a positive integer. */
 export function expectSize(cell: string, name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 1) {
-    throw new ShapeError(`hyperloom: ${cell}: ${name} is ${value}, must be a positive integer`);
-  }
+  expect(Number.isInteger(value) && value > 0, cell, name, value, "be a positive integer");
 }
 
 /** The state before the first step of B sequences: zeros [B, ...] in the form of `state`. */

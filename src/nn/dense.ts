@@ -1,5 +1,5 @@
+import { expectShape } from "../graph/expect";
 import type { Tensor } from "../graph/node";
-import { ShapeError, show } from "../graph/shape";
 import { linear } from "../ops/generate";
 import { add } from "../ops/elementwise";
 import { matmul } from "../ops/matmul";
@@ -34,11 +34,11 @@ export function dense(
 export function affine(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   if (weight.shape.length === 2) return linear(x, weight, bias);
   const [B = 0, inputs = 0] = x.shape;
-  if (weight.shape[0] !== B) {
-    throw new ShapeError(
-      `hyperloom: dense: x is ${show(x.shape)}, the per-sample weight ${show(weight.shape)}: batches differ`,
-    );
-  }
+  expectShape("dense", "the weight per sample", weight, [
+    B,
+    bias.shape[bias.shape.length - 1] as number,
+    inputs,
+  ]);
   const y = matmul(reshape(x, [B, 1, inputs]), weight, { transposeB: true });
   return add(reshape(y, [B, -1]), bias);
 }

@@ -1,6 +1,6 @@
 import { MAX_LOOP_TRIPS, MAX_TRIPS, type Target } from "../gpu/dispatch";
-import { expectType } from "../graph/expect";
-import { ShapeError, show, size, type TensorType } from "../graph/shape";
+import { expect, expectType } from "../graph/expect";
+import { show, size, type TensorType } from "../graph/shape";
 
 /**
  * How kernels that normalise channels share the elements of a channel among workgroups, and those of
@@ -101,18 +101,10 @@ export function cutChannels(planes: Planes, adapter: Target["adapter"]): Channel
  */
 export function expectPlanes(op: string, x: TensorType): Planes {
   expectType(op, "x", x);
-  const [images, channels, ...rest] = x.shape;
-  if (images === undefined || channels === undefined) {
-    throw new ShapeError(
-      `hyperloom: ${op}: x is ${show(x.shape)}, must be [N, C] or [N, C, ...] with channels C`,
-    );
-  }
+  const [images = 0, channels = 0, ...rest] = x.shape;
+  expect(x.shape.length > 1, op, "x", show(x.shape), "be [N, C] or [N, C, ...] with channels C");
   const planes = { images, channels, area: size(rest) };
-  if (!fits(cut(planes, MAX_CHUNKS, MAX_LANES))) {
-    throw new ShapeError(
-      `hyperloom: ${op}: x ${show(x.shape)} has ${images * planes.area} elements for each channel, ` +
-        "more than the loops of its workgroups can take; use a smaller batch or image",
-    );
-  }
+  const must = "not be too much for the loops of its workgroups; use a smaller batch or image";
+  expect(fits(cut(planes, MAX_CHUNKS, MAX_LANES)), op, "x", show(x.shape), must);
   return planes;
 }

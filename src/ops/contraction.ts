@@ -12,6 +12,7 @@ import {
   contractionGradientWSubgroups,
 } from "../../shaders/contraction_gradient_w.wgsl";
 import { dispatch, linearGrid, MAX_LOOP_TRIPS } from "../gpu/dispatch";
+import { expect } from "../graph/expect";
 import {
   apply,
   apply1,
@@ -21,7 +22,7 @@ import {
   scratch,
   type Tensor,
 } from "../graph/node";
-import { type Shape, ShapeError, size, type TensorType } from "../graph/shape";
+import { type Shape, size, type TensorType } from "../graph/shape";
 import { type Block, blockFor, contractionClass } from "./contraction-variants";
 import { matmul } from "./matmul";
 import { sum as sumOver } from "./reduce";
@@ -68,11 +69,7 @@ const SLAB_PADDING = SLAB_ALIGNMENT - 1;
 
 /** @throws ShapeError where a loop of the kernels would be too long. */
 function expectAtMost(what: string, actual: number, most: number, fix: string): void {
-  if (actual > most) {
-    throw new ShapeError(
-      `hyperloom: contraction: ${what} is ${actual}, at most ${most} can be; ${fix}`,
-    );
-  }
+  expect(actual <= most, "contraction", what, actual, `be at most ${most}; ${fix}`);
 }
 
 function blockOverrides(block: Block, d: number) {

@@ -1,6 +1,6 @@
-import { expectType } from "../graph/expect";
+import { expect, expectType } from "../graph/expect";
 import { apply1, type Op, type Tensor } from "../graph/node";
-import { type Shape, ShapeError, show, type TensorType } from "../graph/shape";
+import { type Shape, show, type TensorType } from "../graph/shape";
 import { directForward, directInputGradient, directKernelGradient } from "./conv2d-direct";
 import type { ConvGeometry, Pair } from "./conv2d-geometry";
 import { chooseConv } from "./conv2d-variants";
@@ -50,38 +50,35 @@ export function resolvePadding(padding: Padding, image: Pair, kernel: Pair, stri
 }
 
 /** [n, c, h, w] of an image or a signal. */
-function four(op: string, name: string, x: TensorType): [number, number, number, number] {
-  expectType(op, name, x, 4);
+function four(name: string, x: TensorType): [number, number, number, number] {
+  expectType("conv2d", name, x, 4);
   return x.shape as unknown as [number, number, number, number];
 }
 
-function checkAttrs(op: string, { stride, padding }: Conv2dAttrs): void {
-  if (!stride.every((s) => Number.isSafeInteger(s) && s > 0)) {
-    throw new ShapeError(
-      `hyperloom: ${op}: stride ${show(stride)} must consist of positive integers`,
-    );
-  }
+function checkAttrs({ stride, padding }: Conv2dAttrs): void {
+  const steps = stride.every((s) => Number.isSafeInteger(s) && s > 0);
+  expect(steps, "conv2d", "stride", show(stride), "consist of positive integers");
   const { top, bottom, left, right } = padding;
-  if (![top, bottom, left, right].every((p) => Number.isSafeInteger(p) && p >= 0)) {
-    throw new ShapeError(
-      `hyperloom: ${op}: padding ${show([top, bottom, left, right])} (top, bottom, left, right) ` +
-        "must consist of integers from 0 on",
-    );
-  }
+  const pads = [top, bottom, left, right];
+  const good = pads.every((p) => Number.isSafeInteger(p) && p >= 0);
+  expect(
+    good,
+    "conv2d",
+    "padding",
+    show(pads),
+    "consist of integers from 0 on: top, bottom, left, right",
+  );
 }
 
 /** Rows and columns of a result. @throws ShapeError where the kernel exceeds the padded image. */
-function resultSize(op: string, { stride, padding }: Conv2dAttrs, image: Pair, kernel: Pair): Pair {
+function resultSize({ stride, padding }: Conv2dAttrs, image: Pair, kernel: Pair): Pair {
   const padded: Pair = [
     image[0] + padding.top + padding.bottom,
     image[1] + padding.left + padding.right,
   ];
-  if (kernel[0] > padded[0] || kernel[1] > padded[1]) {
-    throw new ShapeError(
-      `hyperloom: ${op}: kernel of ${kernel.join(" × ")} exceeds the padded image of ` +
-        `${padded.join(" × ")}; add padding or take a smaller kernel`,
-    );
-  }
+  const fits = kernel[0] <= padded[0] && kernel[1] <= padded[1];
+  const must = `fit into the padded image, ${show(padded)}; add padding or take a smaller kernel`;
+  expect(fits, "conv2d", "the size of the kernel", show(kernel), must);
   return [
     Math.floor((padded[0] - kernel[0]) / stride[0]) + 1,
     Math.floor((padded[1] - kernel[1]) / stride[1]) + 1,
@@ -89,24 +86,20 @@ function resultSize(op: string, { stride, padding }: Conv2dAttrs, image: Pair, k
 }
 
 /** The last four sizes of a kernel; with five, the first must be the batch. */
-function kernelSizes(op: string, kernel: TensorType, samples: number): readonly number[] {
+function kernelSizes(kernel: TensorType, samples: number): readonly number[] {
   const { shape } = kernel;
   const own = shape.length === 5;
-  expectType(op, "kernel", kernel, own ? 5 : 4);
+  expectType("conv2d", "kernel", kernel, own ? 5 : 4);
   if (!own) return shape;
-  if (shape[0] !== samples) {
-    throw new ShapeError(
-      `hyperloom: ${op}: per-sample kernel ${show(shape)} is for ${shape[0]} samples, the batch has ` +
-        `${samples}; make them equal or share a kernel of rank 4`,
-    );
-  }
+  const must = `be for the ${samples} samples of the batch, or be shared and have rank 4`;
+  expect(shape[0] === samples, "conv2d", "the kernel", show(shape), must);
   return shape.slice(1);
 }
 
 /** The sizes of a convolution from its three tensors, whichever of them a node makes. */
 function geometry(attrs: Conv2dAttrs, x: Tensor, kernel: Tensor, y: Tensor): ConvGeometry {
-  const [samples, channelsIn, imageH, imageW] = four("conv2d", "x", x);
-  const [, channelsOut, resultH, resultW] = four("conv2d", "y", y);
+  const [samples, channelsIn, imageH, imageW] = four("x", x);
+  const [, channelsOut, resultH, resultW] = four("y", y);
   const [kernelH, kernelW] = kernel.shape.slice(-2) as [number, number];
   return {
     samples,
@@ -131,19 +124,17 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   name: "conv2d",
   epilogue: true,
   shape(attrs, x, kernel) {
-    const [samples, channels, ...image] = four("conv2d", "x", x);
-    const { shape } = kernel;
-    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes("conv2d", kernel, samples);
-    if (channels !== into) {
-      throw new ShapeError(
-        `hyperloom: conv2d: kernel ${show(shape)} has ${into} input channels where the tensor has ` +
-          `${channels}; make them equal`,
-      );
-    }
-    checkAttrs("conv2d", attrs);
-    return [
-      { shape: [samples, out, ...resultSize("conv2d", attrs, image, [fh, fw])], dtype: "f32" },
-    ];
+    const [samples, channels, ...image] = four("x", x);
+    const [out = 0, into = 0, fh = 0, fw = 0] = kernelSizes(kernel, samples);
+    expect(
+      channels === into,
+      "conv2d",
+      "the number of x's channels",
+      channels,
+      `be ${into} as the kernel's`,
+    );
+    checkAttrs(attrs);
+    return [{ shape: [samples, out, ...resultSize(attrs, image, [fh, fw])], dtype: "f32" }];
   },
   dispatch(node, target) {
     const [x, kernel] = node.inputs;

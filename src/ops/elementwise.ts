@@ -1,5 +1,6 @@
+import { expect } from "../graph/expect";
 import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
-import { broadcast, type DType, type Shape, ShapeError, type TensorType } from "../graph/shape";
+import { broadcast, type DType, type Shape, type TensorType } from "../graph/shape";
 
 /**
  * Elementwise ops. Each record is its scalar expression in WGSL and its derivative; the scheduler
@@ -14,11 +15,13 @@ function joinTypes(name: string, inputs: readonly TensorType[]): TensorType {
   let { shape, dtype } = inputs[0] as TensorType;
   for (const x of inputs.slice(1)) {
     shape = broadcast(name, shape, x.shape);
-    if (x.dtype !== dtype) {
-      throw new ShapeError(
-        `hyperloom: ${name}: dtypes ${dtype} and ${x.dtype} differ; cast one of them`,
-      );
-    }
+    expect(
+      x.dtype === dtype,
+      name,
+      "the type of an input",
+      x.dtype,
+      `be ${dtype} as another's; cast one`,
+    );
     dtype = x.dtype;
   }
   return { shape, dtype };

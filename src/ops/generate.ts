@@ -1,6 +1,6 @@
-import { expectShape, expectType } from "../graph/expect";
+import { expect, expectShape, expectType } from "../graph/expect";
 import { apply1, type Tensor } from "../graph/node";
-import { ShapeError, show, size } from "../graph/shape";
+import { size } from "../graph/shape";
 import { contractionOp, MAX_D, plainRows } from "./contraction";
 import { add } from "./elementwise";
 import { matmul } from "./matmul";
@@ -133,22 +133,19 @@ export function contraction(
   const [M = 0, slices = 0, d = 0] = a.shape;
   const [height = 0, row = 0] = W_out.shape;
   const w = width ?? height;
-  if (row % w !== 0) {
-    throw new ShapeError(
-      `hyperloom: contraction: W_out ${show(W_out.shape)} has ${row} columns, no multiple of the ` +
-        `kernel width ${w}; pass the width`,
-    );
-  }
+  const columns = "the number of columns of W_out";
+  expect(row % w === 0, op, columns, row, `be a multiple of the kernel width ${w}; pass the width`);
   expectShape(op, "a", a, [M, slices, d]);
   expectShape(op, "W_out", W_out, [height, row, d]);
   expectShape(op, "B_out", B_out, [height, row]);
   const wanted = layers.reduce((n, { tilesIn, tilesOut }) => n + tilesIn * tilesOut, 0);
-  if (wanted !== M) {
-    throw new ShapeError(
-      `hyperloom: contraction: a ${show(a.shape)} has ${M} tiles, the layers need ${wanted}; ` +
-        "give one embedding for each tile",
-    );
-  }
+  expect(
+    M === wanted,
+    op,
+    "the number of tiles of a",
+    M,
+    `be ${wanted}: one embedding for each tile`,
+  );
   const outputs = row / w;
   const layout = contractionLayout(layers, slices, outputs, height, w);
   const attrs = { outputs, width: w, plane: height * w, total: layout.total, plain: false };

@@ -1,5 +1,6 @@
 import { concat as concatKernel } from "../../shaders/concat.wgsl";
 import { type Dispatch, dispatch, linearGrid } from "../gpu/dispatch";
+import { expect } from "../graph/expect";
 import { apply1, type Op, type Operand, type Tensor } from "../graph/node";
 import {
   broadcast,
@@ -117,11 +118,8 @@ export const broadcastToOp: Op<{ readonly shape: Shape }> = {
   name: "broadcast_to",
   shape({ shape }, x) {
     const from = x;
-    if (!equal(broadcast("broadcast_to", from.shape, shape), shape)) {
-      throw new ShapeError(
-        `hyperloom: broadcast_to: ${show(from.shape)} does not broadcast to ${show(shape)}`,
-      );
-    }
+    const good = equal(broadcast("broadcast_to", from.shape, shape), shape);
+    expect(good, "broadcast_to", "x", show(from.shape), `broadcast to ${show(shape)}`);
     return [{ shape, dtype: from.dtype }];
   },
   dispatch(node) {
@@ -152,18 +150,12 @@ export const concatOp: Op<{ readonly axis: number }> = {
   name: "concat",
   shape({ axis }, ...inputs) {
     const { shape, dtype } = inputs[0] as TensorType;
+    const others = (of: Shape): Shape => of.map((d, a) => (a === axis ? 0 : d));
     let length = 0;
     for (const [k, x] of inputs.entries()) {
-      if (
-        x.dtype !== dtype ||
-        x.shape.length !== shape.length ||
-        !x.shape.every((d, a) => a === axis || d === shape[a])
-      ) {
-        throw new ShapeError(
-          `hyperloom: concat: input ${k} is ${x.dtype} ${show(x.shape)}, input 0 ${dtype} ` +
-            `${show(shape)}; they may differ on axis ${axis} alone`,
-        );
-      }
+      const good = x.dtype === dtype && equal(others(x.shape), others(shape));
+      const must = `be ${dtype} ${show(shape)} but for axis ${axis}, as input 0 is`;
+      expect(good, "concat", `input ${k}`, `${x.dtype} ${show(x.shape)}`, must);
       length += x.shape[axis] as number;
     }
     return [{ shape: shape.map((d, a) => (a === axis ? length : d)), dtype }];
@@ -245,20 +237,14 @@ export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
       x,
       x.shape.map((_, k) => rank - 1 - k),
     );
-  if (normaliseAxes("transpose", permutation, rank).length !== rank) {
-    throw new ShapeError(
-      `hyperloom: transpose: permutation ${show(permutation)} of ${show(x.shape)} must name all ${rank} axes`,
-    );
-  }
+  const all = normaliseAxes("transpose", permutation, rank).length === rank;
+  expect(all, "transpose", "permutation", show(permutation), `name all ${rank} axes`);
   return apply1(transposeOp, { permutation: permutation.map((a) => (a < 0 ? a + rank : a)) }, x);
 }
 
 function expectOnePerAxis(op: string, name: string, values: readonly number[], x: Tensor): void {
-  if (values.length !== x.shape.length || !values.every(Number.isInteger)) {
-    throw new ShapeError(
-      `hyperloom: ${op}: ${name} is ${show(values)}, must have one integer for each axis of ${show(x.shape)}`,
-    );
-  }
+  const good = values.length === x.shape.length && values.every(Number.isInteger);
+  expect(good, op, name, show(values), `have one integer for each axis of ${show(x.shape)}`);
 }
 
 /**
@@ -319,11 +305,13 @@ export function pad(
     ["after", after],
   ] as const) {
     expectOnePerAxis("pad", name, values, x);
-    if (values.some((n) => n < 0)) {
-      throw new ShapeError(
-        `hyperloom: pad: ${name} is ${show(values)}, must not be negative; use slice() to cut`,
-      );
-    }
+    expect(
+      !values.some((n) => n < 0),
+      "pad",
+      name,
+      show(values),
+      "not be negative; use slice() to cut",
+    );
   }
   const shape = x.shape.map((n, k) => (before[k] as number) + n + (after[k] as number));
   return apply1(padOp, { shape, begin: before, step: x.shape.map(() => 1), value }, x);

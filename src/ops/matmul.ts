@@ -1,4 +1,4 @@
-import { expectType } from "../graph/expect";
+import { expect, expectType } from "../graph/expect";
 import { apply, apply1, listed, type Node, type Op, type Tensor } from "../graph/node";
 import {
   broadcast,
@@ -43,12 +43,8 @@ const leading = (shape: Shape): Shape => shape.slice(0, -2);
 function matrix(name: string, x: TensorType, transposed: boolean): [number, number] {
   expectType("matmul", name, x);
   const { shape } = x;
-  const [p, q] = shape.slice(-2);
-  if (p === undefined || q === undefined) {
-    throw new ShapeError(
-      `hyperloom: matmul: ${name} has shape ${show(shape)}, must have rank 2 or more; reshape it`,
-    );
-  }
+  const [p = 0, q = 0] = shape.slice(-2);
+  expect(shape.length > 1, "matmul", name, show(shape), "have rank 2 or more; reshape it");
   return transposed ? [q, p] : [p, q];
 }
 
@@ -219,19 +215,26 @@ export const matmulPairOp: Op<MatmulPairAttrs> = {
     }
     const attrs = { transposeA: false, transposeB, sumBatch: false };
     const [first, second] = [sizesOf(attrs, a, b), sizesOf(attrs, a2, b2)];
-    if (first.m !== second.m || first.n !== second.n) {
-      throw new ShapeError(
-        `hyperloom: matmul_pair: the products ${show([first.m, first.n])} and ` +
-          `${show([second.m, second.n])} differ in shape; make M and N equal`,
-      );
-    }
-    if (first.k + second.k > LONGEST_PAIR) {
-      throw new ShapeError(
-        `hyperloom: matmul_pair: K + K2 is ${first.k + second.k}, at most ${LONGEST_PAIR} can be; ` +
-          "add two matmul()",
-      );
-    }
-    return [{ shape: [first.m, first.n], dtype: "f32" }];
+    const [y, y2]: readonly [Shape, Shape] = [
+      [first.m, first.n],
+      [second.m, second.n],
+    ];
+    expect(
+      equal(y, y2),
+      "matmul_pair",
+      "a2 b2",
+      show(y2),
+      `be ${show(y)} as a b: make M and N equal`,
+    );
+    const K = first.k + second.k;
+    expect(
+      K <= LONGEST_PAIR,
+      "matmul_pair",
+      "K + K2",
+      K,
+      `be at most ${LONGEST_PAIR}; add two matmul()`,
+    );
+    return [{ shape: y, dtype: "f32" }];
   },
   dispatch(node, target) {
     const [a, b, a2, b2] = node.inputs;

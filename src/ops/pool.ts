@@ -5,7 +5,7 @@ import { maxPool2d2x2 } from "../../shaders/max_pool2d_2x2.wgsl";
 import { maxPool2d2x2Gradient } from "../../shaders/max_pool2d_2x2_gradient.wgsl";
 import { maxPool2dGradient } from "../../shaders/max_pool2d_gradient.wgsl";
 import { dispatch, linearGrid, MAX_LOOP_TRIPS, MAX_TRIPS } from "../gpu/dispatch";
-import { expectType } from "../graph/expect";
+import { expect, expectType } from "../graph/expect";
 import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
 import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 import { mean } from "./reduce";
@@ -54,24 +54,15 @@ function poolShape(op: string, attrs: PoolAttrs, x: TensorType): Shape {
     const [window, stride] = [attrs.size[axis] as number, attrs.stride[axis] as number];
     const [before, after] = attrs.padding.slice(2 * axis, 2 * axis + 2) as [number, number];
     const at = `${op}: along ${axis === 0 ? "H" : "W"} of ${show(x.shape)}`;
-    if (![window, stride].every((k) => Number.isInteger(k) && k > 0)) {
-      throw new ShapeError(
-        `hyperloom: ${at}: size ${window} and stride ${stride} must be positive integers`,
-      );
+    for (const [what, k] of Object.entries({ size: window, stride })) {
+      expect(Number.isInteger(k) && k > 0, at, what, k, "be a positive integer");
     }
     for (const k of [before, after]) {
-      if (!(Number.isInteger(k) && k >= 0 && k < window)) {
-        throw new ShapeError(
-          `hyperloom: ${at}: padding ${k} must be an integer from 0 to size - 1 = ${window - 1}`,
-        );
-      }
+      const good = Number.isInteger(k) && k >= 0 && k < window;
+      expect(good, at, "padding", k, `be an integer below the size, ${window}`);
     }
     const padded = length + before + after;
-    if (padded < window) {
-      throw new ShapeError(
-        `hyperloom: ${at}: a window of ${window} does not fit into ${padded}; pad or pool less`,
-      );
-    }
+    expect(window <= padded, at, "size", window, `be at most ${padded}; pad or pool less`);
     return Math.floor((padded - window) / stride) + 1;
   });
   return [n, c, ...out];

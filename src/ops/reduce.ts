@@ -7,9 +7,9 @@ import {
   MAX_TRIPS,
   type Target,
 } from "../gpu/dispatch";
-import { expectType } from "../graph/expect";
+import { expect, expectType } from "../graph/expect";
 import { apply1, type Node, type Op, type Operand, scratch, type Tensor } from "../graph/node";
-import { equal, normaliseAxes, type Shape, ShapeError, show, size } from "../graph/shape";
+import { equal, normaliseAxes, type Shape, show, size } from "../graph/shape";
 import { div, equalTo, fill, mul } from "./elementwise";
 import { reshape } from "./views";
 
@@ -322,11 +322,6 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
     axis < lead || (shape[axis - lead] === 1 && d !== 1) ? [axis] : [],
   );
   const fits = lead >= 0 && shape.every((d, i) => d === 1 || d === x.shape[lead + i]);
-  if (!fits) {
-    throw new ShapeError(
-      `hyperloom: sumTo: ${show(shape)} does not broadcast to ${show(x.shape)}; ` +
-        "each axis must be equal or 1",
-    );
-  }
+  expect(fits, "sumTo", "the shape", show(shape), `broadcast to ${show(x.shape)}`);
   return reshapeTo(axes.length > 0 ? sum(x, axes) : x, shape);
 }

@@ -1,5 +1,6 @@
+import { expect } from "../graph/expect";
 import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
-import { type DType, type Shape, ShapeError, show, size } from "../graph/shape";
+import { type DType, type Shape, show, size } from "../graph/shape";
 
 /** Host numbers of a tensor: the array type follows the dtype. */
 export type HostArray = Float32Array | Int32Array | Uint32Array;
@@ -50,11 +51,8 @@ export const variableOp: Op<Variable> = {
 export const constantOp: Op<{ data: HostArray; shape: Shape }> = {
   name: "constant",
   shape: ({ data, shape }) => {
-    if (data.length !== size(shape)) {
-      throw new ShapeError(
-        `hyperloom: constant: ${data.length} values for shape ${show(shape)} of ${size(shape)} elements`,
-      );
-    }
+    const must = `be ${size(shape)} for shape ${show(shape)}`;
+    expect(data.length === size(shape), "constant", "the number of values", data.length, must);
     return [{ shape, dtype: dtypeOf(data) }];
   },
   dispatch: () => [],

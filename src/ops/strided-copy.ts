@@ -1,7 +1,8 @@
 import { stridedCopy as stridedCopyKernel } from "../../shaders/strided_copy.wgsl";
 import { type Dispatch, dispatch, linearGrid } from "../gpu/dispatch";
+import { expect } from "../graph/expect";
 import type { Node, Operand } from "../graph/node";
-import { ShapeError, show, size } from "../graph/shape";
+import { size } from "../graph/shape";
 
 const WORKGROUP = 64;
 
@@ -47,12 +48,14 @@ export function stridedCopy<A>(
   const [x] = node.inputs;
   const [y] = node.outputs;
   const axes = collapse(allAxes).reverse();
-  if (axes.length > MAX_COPY_AXES) {
-    throw new ShapeError(
-      `hyperloom: ${node.op.name}: ${show(x.shape)} to ${show(y.shape)} moves ${axes.length} axes ` +
-        `that do not merge, at most ${MAX_COPY_AXES} can be; do it in two ops`,
-    );
-  }
+  const must = `be at most ${MAX_COPY_AXES}; do it in two ops`;
+  expect(
+    axes.length <= MAX_COPY_AXES,
+    node.op.name,
+    "the number of axes that do not merge",
+    axes.length,
+    must,
+  );
   const axis = (k: number): readonly [number, number, number, number] => {
     const a = axes[k];
     return a ? [a.size, a.stride >>> 0, a.start >>> 0, a.reach] : [1, 0, 0, 1];

@@ -1,5 +1,6 @@
+import { expect } from "../graph/expect";
 import { apply, apply1, type Op, type Tensor } from "../graph/node";
-import { type Shape, ShapeError, show, size } from "../graph/shape";
+import { type Shape, show, size } from "../graph/shape";
 import { fill } from "./elementwise";
 
 /** Elements between possible starts of a range in a slab: 256 bytes, as bindings require. */
@@ -29,11 +30,8 @@ export const reshapeOp: Op<{ shape: Shape }> = {
   alias: "reshape",
   shape({ shape }, x) {
     const from = x.shape;
-    if (size(from) !== size(shape)) {
-      throw new ShapeError(
-        `hyperloom: reshape: ${show(from)} has ${size(from)} elements, ${show(shape)} has ${size(shape)}`,
-      );
-    }
+    const has = `have ${size(from)} elements, as ${show(from)} has`;
+    expect(size(shape) === size(from), "reshape", "the new shape", show(shape), has);
     return [{ shape, dtype: x.dtype }];
   },
   dispatch: () => [],
@@ -46,9 +44,13 @@ export const unpackOp: Op<SlabLayout> = {
   alias: "unpack",
   shape({ shapes, total }, slab) {
     const { shape, dtype } = slab;
-    if (shape.length !== 1 || shape[0] !== total) {
-      throw new ShapeError(`hyperloom: unpack: slab has shape ${show(shape)}, must be [${total}]`);
-    }
+    expect(
+      shape.length === 1 && shape[0] === total,
+      "unpack",
+      "slab",
+      show(shape),
+      `be [${total}]`,
+    );
     return shapes.map((s) => ({ shape: s, dtype }));
   },
   dispatch: () => [],
@@ -65,13 +67,17 @@ export const packOp: Op<SlabLayout> = {
   name: "pack",
   alias: "pack",
   shape({ shapes, total }, ...inputs) {
-    for (const [k, shape] of shapes.entries()) {
-      const x = inputs[k];
-      if (x === undefined || size(x.shape) !== size(shape) || x.dtype !== "f32") {
-        throw new ShapeError(
-          `hyperloom: pack: input ${k} is ${x ? `${x.dtype} ${show(x.shape)}` : "missing"}, must be f32 ${show(shape)}`,
-        );
-      }
+    expect(
+      shapes.length === inputs.length,
+      "pack",
+      "their number",
+      inputs.length,
+      `be ${shapes.length}`,
+    );
+    for (const [k, x] of inputs.entries()) {
+      const shape = shapes[k] as Shape;
+      const good = x.dtype === "f32" && size(x.shape) === size(shape);
+      expect(good, "pack", `input ${k}`, `${x.dtype} ${show(x.shape)}`, `be f32 ${show(shape)}`);
     }
     return [{ shape: [total], dtype: "f32" }];
   },

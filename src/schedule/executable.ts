@@ -3,6 +3,7 @@ import type { Device, Running } from "../gpu/device";
 import { DisposedError } from "../gpu/errors";
 import type { Pipeline } from "../gpu/pipelines";
 import { encode, type Profile, profile, type Recorded } from "../gpu/record";
+import { expect } from "../graph/expect";
 import type { Tensor } from "../graph/node";
 import { ShapeError, show, size } from "../graph/shape";
 import { dtypeOf, type HostArray, type Variable, variableOp } from "../ops/sources";
@@ -283,12 +284,9 @@ export class Executable {
       if (!data)
         throw new ShapeError(`hyperloom: run: input ${name} (${dtype} ${show(shape)}) is missing`);
       const given = dtypeOf(data);
-      if (data.length !== size(shape) || given !== dtype) {
-        throw new ShapeError(
-          `hyperloom: run: input ${name} is ${given} of ${data.length} values, must be ${dtype} ${show(shape)} ` +
-            `of ${size(shape)}`,
-        );
-      }
+      const good = data.length === size(shape) && given === dtype;
+      const must = `be ${dtype} ${show(shape)} of ${size(shape)}`;
+      expect(good, "run", `input ${name}`, `${given} of ${data.length} values`, must);
     }
   }
 

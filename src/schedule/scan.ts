@@ -1,3 +1,4 @@
+import { expect } from "../graph/expect";
 import type { Tensor } from "../graph/node";
 import { equal, ShapeError, show } from "../graph/shape";
 import { concat, slice } from "../ops/layout";
@@ -83,11 +84,7 @@ function lengthOf(xs: readonly Tensor[], { length, chunk }: ScanOptions): number
   const T = length ?? xs[0]?.shape[0];
   if (T === undefined) throw new ShapeError("hyperloom: scan: give xs or a length");
   for (const x of xs) {
-    if (x.shape[0] !== T) {
-      throw new ShapeError(
-        `hyperloom: scan: an input has shape ${show(x.shape)}, its first axis must be T = ${T}`,
-      );
-    }
+    expect(x.shape[0] === T, "scan", "the first axis of an input", x.shape[0], `be T = ${T}`);
   }
   const isCount = (n: number): boolean => Number.isInteger(n) && n >= 1;
   if (!isCount(T) || !isCount(chunk ?? 1)) {
@@ -99,19 +96,24 @@ function lengthOf(xs: readonly Tensor[], { length, chunk }: ScanOptions): number
 }
 
 function checkStates(before: readonly Tensor[], after: readonly Tensor[]): void {
-  if (before.length !== after.length) {
-    throw new ShapeError(
-      `hyperloom: scan: the step returns ${after.length} states, it was given ${before.length}`,
-    );
-  }
+  const states = after.length;
+  expect(
+    states === before.length,
+    "scan",
+    "the number of states of a step",
+    states,
+    `be ${before.length}`,
+  );
   for (const [k, { shape, dtype }] of before.entries()) {
     const y = after[k] as Tensor;
-    if (!equal(y.shape, shape) || y.dtype !== dtype) {
-      throw new ShapeError(
-        `hyperloom: scan: state ${k} is ${dtype} ${show(shape)} before the step and ${y.dtype} ` +
-          `${show(y.shape)} after it; they must agree`,
-      );
-    }
+    const good = equal(y.shape, shape) && y.dtype === dtype;
+    expect(
+      good,
+      "scan",
+      `state ${k}`,
+      `${y.dtype} ${show(y.shape)}`,
+      `be ${dtype} ${show(shape)} after a step as before it`,
+    );
   }
 }
 

@@ -1,6 +1,7 @@
 import { readBack, storageBuffer } from "../gpu/buffers";
 import type { Device } from "../gpu/device";
-import { type DType, show, ShapeError, size } from "../graph/shape";
+import { expect } from "../graph/expect";
+import { type DType, show, size } from "../graph/shape";
 import type { HostArray, Variable } from "../ops/sources";
 
 /** The array type of a dtype, over bytes. */
@@ -53,12 +54,14 @@ export class Variables {
 
   /** Overwrites a variable. @throws ShapeError when the number of values differs. */
   write(variable: Variable, data: HostArray): void {
-    if (data.length !== size(variable.shape)) {
-      throw new ShapeError(
-        `hyperloom: variable ${variable.name} has shape ${show(variable.shape)} of ${size(variable.shape)} ` +
-          `elements, ${data.length} values were given`,
-      );
-    }
+    const must = `be ${size(variable.shape)} for shape ${show(variable.shape)}`;
+    expect(
+      data.length === size(variable.shape),
+      variable.name,
+      "the number of values",
+      data.length,
+      must,
+    );
     this.device.gpu.queue.writeBuffer(this.buffer(variable), 0, data as Float32Array<ArrayBuffer>);
   }
 
