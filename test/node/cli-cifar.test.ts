@@ -1,16 +1,13 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { generateShapes } from "../../src/data/shapes";
 import { readCheckpoint } from "../../src/train/checkpoint";
-import type { DoneEvent, RunEvent, StartEvent } from "../../src/train/events";
+import type { DoneEvent, StartEvent } from "../../src/train/events";
+import { eventsOf, openTerminal } from "./terminal";
 
-const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
-let box: string;
-let data: string;
+const { box, hyperloom, close } = openTerminal("cifar");
+const data = join(box, "data");
 
 /** CIFAR-10 records with shapes for pictures. */
 function records(count: number, from: number): Uint8Array {
@@ -24,24 +21,11 @@ function records(count: number, from: number): Uint8Array {
 }
 
 beforeAll(() => {
-  box = mkdtempSync(join(tmpdir(), "hyperloom-cifar-"));
-  data = join(box, "data");
   mkdirSync(data);
   writeFileSync(join(data, "data_batch_1.bin"), records(60, 0));
   writeFileSync(join(data, "test_batch.bin"), records(12, 1000));
 });
-afterAll(() => rmSync(box, { recursive: true, force: true }));
-
-function hyperloom(...args: readonly string[]) {
-  const env = { ...process.env, HYPERLOOM_DATA: "", XDG_CACHE_HOME: join(box, "cache") };
-  return spawnSync(process.execPath, [cli, ...args], { cwd: box, encoding: "utf8", env });
-}
-
-const events = (stdout: string): RunEvent[] =>
-  stdout
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as RunEvent);
+afterAll(close);
 
 describe("train cifar10", () => {
   const base = () => ["train", "cifar10", "--data", data, "--model", "hyper-wrn-10-1", "--nz", "8"];
@@ -50,7 +34,7 @@ describe("train cifar10", () => {
     const flags = ["--limit", "20", "--batch", "5", "--l2", "1e-4", "--augment"];
     const whole = hyperloom(...base(), ...flags, "--steps", "3", "--json", "-", "--out", "whole");
     expect(whole.status, whole.stderr).toBe(0);
-    const said = events(whole.stdout);
+    const said = eventsOf(whole.stdout);
     const start = said.find((event) => event.event === "start") as StartEvent;
     expect(start.data).toMatchObject({ train: 20, validation: 6, test: 12 });
     expect(start.data.source).toMatch(/^CIFAR-10 from .*60 training images of 50,000/);
@@ -84,7 +68,7 @@ describe("train cifar10", () => {
 
     const measured = hyperloom("eval", "whole", "--data", data, "--json", "-");
     expect(measured.status, measured.stderr).toBe(0);
-    expect((events(measured.stdout).at(-1) as DoneEvent).metrics.test_error).toBe(error);
+    expect((eventsOf(measured.stdout).at(-1) as DoneEvent).metrics.test_error).toBe(error);
   });
 
   test("flags that do not fit are refused in one line, before there is any work", () => {

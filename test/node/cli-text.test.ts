@@ -1,58 +1,34 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { embeddedText } from "../../src/data/embedded-text";
 import { ptbNames } from "../../src/data/text";
-import { type Checkpoint, readCheckpoint } from "../../src/train/checkpoint";
 import type { DoneEvent, EvalEvent, RunEvent } from "../../src/train/events";
+import { doneOf, eventsOf, openTerminal, type Ran } from "./terminal";
 
-const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const text = embeddedText({ length: 3000, seed: 5 }).slice(0, 3000);
 const tiny = ["--hidden", "8", "--batch", "4", "--seq", "8", "--steps", "6"];
-let box: string;
+const { box, hyperloom, checkpointOf, close } = openTerminal("text");
 /** What the run in the folder "idle" said: one step of an LSTM, given flags that it does not have. */
-let idle: ReturnType<typeof hyperloom>;
-
-function hyperloom(...args: readonly string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
-    cwd: box,
-    encoding: "utf8",
-    env: { ...process.env, HYPERLOOM_DATA: "" },
-  });
-  return { status, stdout, stderr };
-}
+let idle: Ran;
 
 /** A run that must succeed, and its events. */
 function events(...args: readonly string[]): RunEvent[] {
   const { status, stdout, stderr } = hyperloom(...args, "--json", "-");
   expect(status, stderr).toBe(0);
-  return stdout
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as RunEvent);
+  return eventsOf(stdout);
 }
 
-const metricsOf = (ran: readonly RunEvent[]): DoneEvent["metrics"] => {
-  const done = ran.at(-1);
-  if (done?.event !== "done") throw new Error(`the last event is ${JSON.stringify(done)}`);
-  return done.metrics;
-};
+const metricsOf = (ran: readonly RunEvent[]): DoneEvent["metrics"] => doneOf(ran).metrics;
 const evaluations = (ran: readonly RunEvent[]): EvalEvent[] =>
   ran.filter((event) => event.event === "eval");
-const checkpointOf = (folder: string): Checkpoint =>
-  readCheckpoint(readFileSync(join(box, folder, "checkpoint.safetensors")), folder);
-
 beforeAll(() => {
-  box = mkdtempSync(join(tmpdir(), "hyperloom-text-"));
   writeFileSync(join(box, "text.txt.gz"), gzipSync(text));
   const args = ["train", "text", "--data", "text.txt.gz", ...tiny, "--steps", "1"];
   idle = hyperloom(...args, "--model", "lstm", "--hyper", "4", "--nz", "2", "--out", "idle");
 });
-afterAll(() => rmSync(box, { recursive: true, force: true }));
+afterAll(close);
 
 describe("train text", () => {
   const model = ["--model", "ln-hyperlstm", "--hyper", "4", "--nz", "2", "--seed", "1"];
