@@ -6,7 +6,7 @@ override WORKGROUP: u32 = 64u;
 override COUNT_PADDING: bool = true;
 
 struct Params {
-  outputs: u32,
+  count: u32, // outputs
   height: u32,
   width: u32,
   out_height: u32,
@@ -29,7 +29,7 @@ fn epilogue(x: f32, i: u32) -> f32 { return x; }
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
-  if (i >= p.outputs) { return; }
+  if (i >= p.count) { return; }
   let column = i % p.out_width;
   let line = i / p.out_width;
   let row = line % p.out_height;

@@ -5,7 +5,7 @@ override WORKGROUP: u32 = 64u;
 override COUNT_PADDING: bool = true;
 
 struct Params {
-  inputs: u32,
+  count: u32, // inputs
   height: u32,
   width: u32,
   out_height: u32,
@@ -33,7 +33,7 @@ fn covered(k: u32, size: u32, stride: u32, pad: u32, length: u32) -> u32 {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
-  if (i >= p.inputs) { return; }
+  if (i >= p.count) { return; }
   let line = i / p.width;
   let plane = line / p.height;
   let h = line % p.height + p.pad_top;

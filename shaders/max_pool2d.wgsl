@@ -5,7 +5,7 @@
 override WORKGROUP: u32 = 64u;
 
 struct Params {
-  outputs: u32,
+  count: u32, // outputs
   height: u32,
   width: u32,
   out_height: u32,
@@ -30,7 +30,7 @@ fn nan_bits(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f80000
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
-  if (i >= p.outputs) { return; }
+  if (i >= p.count) { return; }
   let column = i % p.out_width;
   let line = i / p.out_width;
   let row = line % p.out_height;

@@ -6,7 +6,7 @@
 override WORKGROUP: u32 = 64u;
 
 struct Params {
-  inputs: u32,
+  count: u32, // inputs
   height: u32,
   width: u32,
   out_height: u32,
@@ -51,7 +51,7 @@ fn wins(i: u32, v: f32, plane: u32, row: u32, column: u32) -> bool {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
   let i = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
-  if (i >= p.inputs) { return; }
+  if (i >= p.count) { return; }
   let line = i / p.width;
   let plane = line / p.height;
   let h = line % p.height + p.pad_top;

@@ -22,7 +22,6 @@ export const contractionVariants: VariantTable = {
   op: "contraction",
   rows: [
     {
-      op: "contraction",
       adapter: "software",
       shape: "wide",
       kernel: "quad",
@@ -30,7 +29,6 @@ export const contractionVariants: VariantTable = {
       measured: "16 × 16: 4.8 on SwiftShader where block has 3.7; 8 × 8: 3.7",
     },
     {
-      op: "contraction",
       adapter: "software",
       shape: "narrow",
       kernel: "quad",
@@ -38,7 +36,6 @@ export const contractionVariants: VariantTable = {
       measured: "as fast as a block of 16 × 16 and compiled in half its time; one size for all",
     },
     {
-      op: "contraction",
       adapter: "software",
       shape: "gradient",
       kernel: "quad",
@@ -46,7 +43,6 @@ export const contractionVariants: VariantTable = {
       measured: "8 × 16: 4.6 on SwiftShader, 16 × 16: 3.6, block: 3.3",
     },
     {
-      op: "contraction",
       adapter: "software",
       shape: "wide",
       kernel: "block",
@@ -54,7 +50,6 @@ export const contractionVariants: VariantTable = {
       measured: "16 × 16: 3.1 on SwiftShader, 19 on lavapipe",
     },
     {
-      op: "contraction",
       adapter: "software",
       shape: "narrow",
       kernel: "block",
@@ -62,7 +57,6 @@ export const contractionVariants: VariantTable = {
       measured: "16 × 8: 2.6 on SwiftShader, 16 on lavapipe; compiles in half the time",
     },
     {
-      op: "contraction",
       adapter: "software",
       shape: "gradient",
       kernel: "block",
@@ -70,7 +64,6 @@ export const contractionVariants: VariantTable = {
       measured: "16 × 16: 2.9 on SwiftShader, 21 on lavapipe; 16 × 8: 3.1 and 16",
     },
     {
-      op: "contraction",
       adapter: "gpu",
       kernel: "block",
       overrides: { ROWS: 4, COLS: 4, LANES: 64 },

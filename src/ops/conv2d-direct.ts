@@ -12,6 +12,22 @@ import type { ConvChoice } from "./conv2d-variants";
 //   1×1, 64 to 64, 8×32×32                         1.5 / 1.4
 // An input gradient for one channel leaves three quarters of its tile unused.
 
+/** A correlation of stride 1 without phases, whose sum is made in one go. */
+const PLAIN = {
+  phases: 1,
+  phaseStep: 1,
+  t1Images: 1,
+  rowStep: 1,
+  termStep: 1,
+  tapStep: 1,
+  termPhases: 1,
+  start: [0, 0],
+  direction: [1, 1],
+  classes: [1, 1],
+  classesHave: "weights",
+  long: false,
+} as const;
+
 /** y: column strides become phases, each a correlation of stride 1 with every so many-th tap. */
 export function directForward(
   g: ConvGeometry,
@@ -23,6 +39,7 @@ export function directForward(
   const phases = Math.min(g.stride[1], g.kernel[1]);
   return correlate(
     {
+      ...PLAIN,
       flops: flopsOf(g),
       source: x,
       images: g.samples * g.channelsIn,
@@ -32,10 +49,7 @@ export function directForward(
       phaseStep: g.stride[1],
       memberImages: g.channelsIn,
       groupImages: g.channelsIn,
-      t1Images: 1,
       rowStep: g.stride[0],
-      termStep: 1,
-      tapStep: 1,
       kernel,
       kernelSize: g.kernel,
       kernelGroup: kernelElements(g),
@@ -45,10 +59,7 @@ export function directForward(
       t2: g.kernel[0],
       termPhases: phases,
       taps: Math.ceil(g.kernel[1] / g.stride[1]),
-      start: [0, 0],
       direction: [1, g.stride[1]],
-      classes: [1, 1],
-      classesHave: "weights",
       extent: g.result,
       result: y,
       resultSize: g.result,
@@ -59,7 +70,6 @@ export function directForward(
       groups: g.perSample ? g.samples : 1,
       channels: g.channelsOut,
       elements: g.samples * g.channelsOut * pixels,
-      long: false,
     },
     choice,
   );
@@ -89,19 +99,14 @@ export function directInputGradient(
   });
   return correlate(
     {
+      ...PLAIN,
       flops: flopsOf(g),
       source: dy,
       images: g.samples * g.channelsOut,
       size: g.result,
       offset: pairs((a) => last[a] - count[a] + 1),
-      phases: 1,
-      phaseStep: 1,
       memberImages: g.channelsOut,
       groupImages: g.channelsOut,
-      t1Images: 1,
-      rowStep: 1,
-      termStep: 1,
-      tapStep: 1,
       kernel,
       kernelSize: g.kernel,
       kernelGroup: kernelElements(g),
@@ -109,12 +114,10 @@ export function directInputGradient(
       kernelT1: g.channelsIn * taps,
       t1: g.channelsOut,
       t2: count[0],
-      termPhases: 1,
       taps: count[1],
       start: pairs((a) => g.pad[a] + g.stride[a] * (count[a] - 1 - last[a])),
       direction: pairs((a) => -g.stride[a]),
       classes: g.stride,
-      classesHave: "weights",
       extent: pairs((a) => Math.ceil(g.image[a] / g.stride[a])),
       result: dx,
       resultSize: g.image,
@@ -125,7 +128,6 @@ export function directInputGradient(
       groups: g.perSample ? g.samples : 1,
       channels: g.channelsIn,
       elements: g.samples * g.channelsIn * pixels,
-      long: false,
     },
     choice,
   );
@@ -146,6 +148,7 @@ export function directKernelGradient(
   const [, stride] = g.stride;
   const phases = stride > 2 ? Math.min(stride, g.kernel[1]) : 1;
   const general: Correlation = {
+    ...PLAIN,
     flops: flopsOf(g),
     source: x,
     images: g.samples * g.channelsIn,
@@ -156,7 +159,6 @@ export function directKernelGradient(
     memberImages: 1,
     groupImages: g.channelsIn,
     t1Images: g.channelsIn,
-    rowStep: 1,
     termStep: g.stride[0],
     tapStep: stride === 2 ? 2 : 1,
     kernel: dy,
@@ -166,10 +168,7 @@ export function directKernelGradient(
     kernelT1: g.channelsOut * pixels,
     t1: g.samples / groups,
     t2: g.result[0],
-    termPhases: 1,
     taps: g.result[1],
-    start: [0, 0],
-    direction: [1, 1],
     classes: [1, phases],
     classesHave: "phases",
     extent: [g.kernel[0], Math.ceil(g.kernel[1] / phases)],

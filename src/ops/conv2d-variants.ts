@@ -1,7 +1,12 @@
 import type { Target } from "../gpu/dispatch";
-import { VariantError } from "../gpu/errors";
 import { type Pair, pairs } from "./conv2d-geometry";
-import { type Choice, pick, type VARIANT_KERNELS, type VariantTable } from "./variants";
+import {
+  type Choice,
+  expectWorkgroup,
+  pick,
+  type VARIANT_KERNELS,
+  type VariantTable,
+} from "./variants";
 
 /**
  * Kernel by class of adapter and number of channels of the result: packed rows without workgroup
@@ -12,20 +17,17 @@ export const conv2dVariants: VariantTable = {
   op: "conv2d",
   rows: [
     {
-      op: "conv2d",
       adapter: "software",
       kernel: "quad",
       measured:
         "1.6 of direct at 3×3, 64 to 64 channels, 1.2 at 7×7; compiles in 0.7 to 0.9 of its time",
     },
     {
-      op: "conv2d",
       adapter: "software",
       kernel: "direct",
       measured: "rates of its tiles below",
     },
     {
-      op: "conv2d",
       adapter: "gpu",
       shape: "few",
       kernel: "tile",
@@ -33,7 +35,6 @@ export const conv2dVariants: VariantTable = {
       measured: "not yet",
     },
     {
-      op: "conv2d",
       adapter: "gpu",
       shape: "some",
       kernel: "tile",
@@ -41,7 +42,6 @@ export const conv2dVariants: VariantTable = {
       measured: "not yet",
     },
     {
-      op: "conv2d",
       adapter: "gpu",
       shape: "many",
       kernel: "tile",
@@ -65,12 +65,8 @@ export function chooseConv(channels: number, target: Target): ConvChoice {
 /** Threads of a workgroup tile along channels and pixels. @throws VariantError. */
 export function threadsOf({ overrides: { THREADS_M = [], THREADS_N = [] } }: ConvChoice): Pair {
   const threads: Pair = [Math.max(...THREADS_M), Math.max(...THREADS_N)];
-  // Whole columns of a tile are loaded at once, and a workgroup is no larger than every device allows.
-  if (threads[0] * threads[1] > 256) {
-    throw new VariantError(
-      `conv2d: kernel tile: THREADS_M · THREADS_N is ${threads[0] * threads[1]}, at most 256 can be`,
-    );
-  }
+  // Whole columns of a tile are loaded at once.
+  expectWorkgroup("conv2d: kernel tile", ["THREADS_M", "THREADS_N"], threads);
   return threads;
 }
 

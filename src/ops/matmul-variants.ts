@@ -1,7 +1,12 @@
 import type { Target } from "../gpu/dispatch";
-import { VariantError } from "../gpu/errors";
 import type { Operand } from "../graph/node";
-import { type Choice, pick, type VARIANT_KERNELS, type VariantTable } from "./variants";
+import {
+  type Choice,
+  expectWorkgroup,
+  pick,
+  type VARIANT_KERNELS,
+  type VariantTable,
+} from "./variants";
 
 /** Four numbers: the batch axes of a product, outermost first, sizes of 1 where missing. */
 export type BatchAxes = readonly [number, number, number, number];
@@ -82,7 +87,6 @@ export const matmulVariants: VariantTable = {
   op: "matmul",
   rows: [
     {
-      op: "matmul",
       adapter: "software",
       shape: "huge",
       kernel: "quad",
@@ -90,7 +94,6 @@ export const matmulVariants: VariantTable = {
       measured: "16 × 16: 6.7 on SwiftShader; compiles in 720 ms",
     },
     {
-      op: "matmul",
       adapter: "software",
       shape: "large",
       kernel: "quad",
@@ -98,7 +101,6 @@ export const matmulVariants: VariantTable = {
       measured: "8 × 8: 5.3 on SwiftShader; compiles in 230 ms, 16 × 8 in 410 ms at 5.7",
     },
     {
-      op: "matmul",
       adapter: "software",
       shape: "vectors",
       kernel: "quad",
@@ -106,7 +108,6 @@ export const matmulVariants: VariantTable = {
       measured: "as large",
     },
     {
-      op: "matmul",
       adapter: "software",
       shape: "huge",
       kernel: "register",
@@ -114,7 +115,6 @@ export const matmulVariants: VariantTable = {
       measured: "16 × 16: 4.6 on SwiftShader, 20 on lavapipe; compiles in 870 ms",
     },
     {
-      op: "matmul",
       adapter: "software",
       shape: "large",
       kernel: "register",
@@ -122,7 +122,6 @@ export const matmulVariants: VariantTable = {
       measured: "16 × 8: 3.9 on SwiftShader, 19 on lavapipe; compiles in 470 ms",
     },
     {
-      op: "matmul",
       adapter: "software",
       shape: "vectors",
       kernel: "register",
@@ -130,14 +129,12 @@ export const matmulVariants: VariantTable = {
       measured: "8 × 8: 2.9 and 17, 250 ms; 4 × 4: 2.0 and 8, 100 ms",
     },
     {
-      op: "matmul",
       adapter: "software",
       shape: "thin",
       kernel: "small",
       measured: "one dispatch where the register kernel takes packing and a sum of splits",
     },
     {
-      op: "matmul",
       adapter: "gpu",
       shape: "huge",
       kernel: "tile",
@@ -145,14 +142,13 @@ export const matmulVariants: VariantTable = {
       measured: "not yet; 64 × 64 tiles are common practice",
     },
     {
-      op: "matmul",
       adapter: "gpu",
       shape: "large",
       kernel: "tile",
       overrides: { THREADS: 8 },
       measured: "not yet; 32 × 32 tiles fill four times as many cores",
     },
-    { op: "matmul", adapter: "gpu", shape: "thin", kernel: "small", measured: "not yet" },
+    { adapter: "gpu", shape: "thin", kernel: "small", measured: "not yet" },
   ],
 };
 
@@ -230,11 +226,7 @@ const lanesFor = (n: number, cols: number, most: number): number =>
 
 /** @throws VariantError where a workgroup would be larger than every device allows. */
 function checkLanes(kernel: SmallKernel): SmallKernel {
-  const lanes = kernel.lanesN * kernel.lanesK;
-  if (lanes > 256) {
-    throw new VariantError(
-      `matmul: kernel small: LANES_N · LANES_K is ${lanes}, at most 256 can be`,
-    );
-  }
+  const { lanesN, lanesK } = kernel;
+  expectWorkgroup("matmul: kernel small", ["LANES_N", "LANES_K"], [lanesN, lanesK]);
   return kernel;
 }

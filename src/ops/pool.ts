@@ -68,19 +68,37 @@ function poolShape(op: string, attrs: PoolAttrs, x: TensorType): Shape {
   return [n, c, ...out];
 }
 
-/** The sizes that all four general pooling kernels take. */
-function windows({ size: [h, w], stride, padding }: PoolAttrs, x: Shape, y: Shape) {
+/** What the general kernels take, an invocation for each element of `of`. */
+function windows(attrs: PoolAttrs, x: Shape, y: Shape, of: Shape, loops: Loops) {
+  const { size: window, stride, padding } = attrs;
   return {
-    height: x[2] as number,
-    width: x[3] as number,
-    out_height: y[2] as number,
-    out_width: y[3] as number,
-    size_h: h,
-    size_w: w,
-    stride_h: stride[0],
-    stride_w: stride[1],
-    pad_top: padding[0],
-    pad_left: padding[2],
+    uniforms: {
+      count: size(of),
+      height: x[2] as number,
+      width: x[3] as number,
+      out_height: y[2] as number,
+      out_width: y[3] as number,
+      size_h: window[0],
+      size_w: window[1],
+      stride_h: stride[0],
+      stride_w: stride[1],
+      pad_top: padding[0],
+      pad_left: padding[2],
+    },
+    grid: linearGrid(size(of) / WORKGROUP),
+    flops: size(y) * window[0] * window[1],
+    ...loops,
+  };
+}
+
+/** What the kernels for 2x2 windows take, an invocation for each. */
+function halves(y: Shape) {
+  const outputs = size(y);
+  return {
+    uniforms: { outputs, out_width: y[3] as number },
+    grid: linearGrid(outputs / WORKGROUP),
+    flops: outputs * 8,
+    trips: 0,
   };
 }
 
@@ -133,7 +151,6 @@ function expectFits(op: string, attrs: PoolAttrs, loops: Loops): void {
 }
 
 const WORKGROUP = 64;
-const grid = (invocations: number) => linearGrid(invocations / WORKGROUP);
 
 /** Largest element of each window; see `maxPool2d`. */
 export const maxPool2dOp: Op<PoolAttrs> = {
@@ -144,31 +161,12 @@ export const maxPool2dOp: Op<PoolAttrs> = {
     expectFits("max_pool2d", attrs, windowLoops(attrs, x.shape));
     return [{ shape, dtype: "f32" }];
   },
-  dispatch(node) {
-    const [x] = node.inputs;
-    const [y] = node.outputs;
-    const outputs = size(y.shape);
-    const [h, w] = node.attrs.size;
-    if (isHalving(node.attrs, x.shape)) {
-      return [
-        dispatch(maxPool2d2x2, {
-          bind: { x, y },
-          uniforms: { outputs, out_width: y.shape[3] as number },
-          grid: grid(outputs),
-          flops: outputs * 4,
-          trips: 0,
-        }),
-      ];
-    }
-    return [
-      dispatch(maxPool2dKernel, {
-        bind: { x, y },
-        uniforms: { outputs, ...windows(node.attrs, x.shape, y.shape) },
-        grid: grid(outputs),
-        flops: outputs * h * w,
-        ...windowLoops(node.attrs, x.shape),
-      }),
-    ];
+  dispatch({ attrs, inputs: [x], outputs: [y] }) {
+    const bind = { x, y };
+    if (isHalving(attrs, x.shape)) return [dispatch(maxPool2d2x2, { bind, ...halves(y.shape) })];
+    const loops = windowLoops(attrs, x.shape);
+    const launch = windows(attrs, x.shape, y.shape, y.shape, loops);
+    return [dispatch(maxPool2dKernel, { bind, ...launch })];
   },
   gradient(node, [dy]) {
     return [dy ? apply1(maxPool2dGradientOp, node.attrs, node.inputs[0], dy) : null];
@@ -180,36 +178,18 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
   name: "max_pool2d_gradient",
   epilogue: true,
   shape(attrs, x, dy) {
-    const [image, signal] = [x, dy];
-    expectFits("max_pool2d_gradient", attrs, winnerLoops(attrs, image.shape, signal.shape));
-    return [image];
+    expectFits("max_pool2d_gradient", attrs, winnerLoops(attrs, x.shape, dy.shape));
+    return [x];
   },
-  dispatch(node) {
-    const { attrs } = node;
-    const [x, dy] = node.inputs;
-    const [dx] = node.outputs;
+  dispatch({ attrs, inputs: [x, dy], outputs: [dx] }) {
+    const bind = { x, dy, dx };
     if (isHalving(attrs, x.shape)) {
-      const outputs = size(dy.shape);
-      return [
-        dispatch(maxPool2d2x2Gradient, {
-          bind: { x, dy, dx },
-          uniforms: { outputs, out_width: dy.shape[3] as number },
-          grid: grid(outputs),
-          flops: outputs * 8,
-          trips: 0,
-        }),
-      ];
+      return [dispatch(maxPool2d2x2Gradient, { bind, ...halves(dy.shape) })];
     }
-    const inputs = size(x.shape);
-    return [
-      dispatch(maxPool2dGradient, {
-        bind: { x, dy, dx },
-        uniforms: { inputs, ...windows(attrs, x.shape, dy.shape) },
-        grid: grid(inputs),
-        flops: size(dy.shape) * (attrs.size[0] * attrs.size[1]) ** 2,
-        ...winnerLoops(attrs, x.shape, dy.shape),
-      }),
-    ];
+    const loops = winnerLoops(attrs, x.shape, dy.shape);
+    const launch = windows(attrs, x.shape, dy.shape, x.shape, loops);
+    const flops = launch.flops * attrs.size[0] * attrs.size[1];
+    return [dispatch(maxPool2dGradient, { bind, ...launch, flops })];
   },
   gradient: notDifferentiable("second derivatives through max pooling are not provided"),
 };
@@ -223,19 +203,13 @@ export const averagePool2dOp: Op<AveragePoolAttrs> = {
     expectFits("average_pool2d", attrs, windowLoops(attrs, x.shape));
     return [{ shape, dtype: "f32" }];
   },
-  dispatch(node) {
-    const [x] = node.inputs;
-    const [y] = node.outputs;
-    const outputs = size(y.shape);
-    const [h, w] = node.attrs.size;
+  dispatch({ attrs, inputs: [x], outputs: [y] }) {
+    const loops = windowLoops(attrs, x.shape);
     return [
       dispatch(averagePool2dKernel, {
         bind: { x, y },
-        uniforms: { outputs, ...windows(node.attrs, x.shape, y.shape) },
-        overrides: { COUNT_PADDING: Number(node.attrs.countPadding) },
-        grid: grid(outputs),
-        flops: outputs * h * w,
-        ...windowLoops(node.attrs, x.shape),
+        overrides: { COUNT_PADDING: Number(attrs.countPadding) },
+        ...windows(attrs, x.shape, y.shape, y.shape, loops),
       }),
     ];
   },
@@ -250,24 +224,16 @@ export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Sh
   name: "average_pool2d_gradient",
   epilogue: true,
   shape(attrs, dy) {
-    const x: TensorType = { shape: attrs.shape, dtype: "f32" };
-    const overlap = overlapLoops(attrs, dy.shape);
-    expectFits("average_pool2d_gradient", attrs, overlap);
-    return [x];
+    expectFits("average_pool2d_gradient", attrs, overlapLoops(attrs, dy.shape));
+    return [{ shape: attrs.shape, dtype: "f32" }];
   },
-  dispatch(node) {
-    const [dy] = node.inputs;
-    const [dx] = node.outputs;
-    const inputs = size(dx.shape);
-    const [h, w] = node.attrs.size;
+  dispatch({ attrs, inputs: [dy], outputs: [dx] }) {
+    const loops = overlapLoops(attrs, dy.shape);
     return [
       dispatch(averagePool2dGradient, {
         bind: { dy, dx },
-        uniforms: { inputs, ...windows(node.attrs, dx.shape, dy.shape) },
-        overrides: { COUNT_PADDING: Number(node.attrs.countPadding) },
-        grid: grid(inputs),
-        flops: size(dy.shape) * h * w,
-        ...overlapLoops(node.attrs, dy.shape),
+        overrides: { COUNT_PADDING: Number(attrs.countPadding) },
+        ...windows(attrs, dx.shape, dy.shape, dx.shape, loops),
       }),
     ];
   },

@@ -1,7 +1,7 @@
 import { VariantError } from "../gpu/errors";
 import type { Target, Variant } from "../gpu/dispatch";
 
-/** A row of a table: what `Variant` says, with the measurement behind it. */
+/** What `Variant` says, with the measurement behind it. */
 export interface MeasuredVariant extends Variant {
   readonly adapter: Target["adapter"];
   readonly measured: string;
@@ -13,7 +13,7 @@ export interface MeasuredVariant extends Variant {
  */
 export interface VariantTable {
   readonly op: keyof typeof VARIANT_KERNELS;
-  readonly rows: readonly MeasuredVariant[];
+  readonly rows: readonly Omit<MeasuredVariant, "op">[];
 }
 
 /** What a row chose: allowed values of each override, ascending; all that the kernel has where it names none. */
@@ -101,10 +101,19 @@ function expectThreads(
     const values = overrides[name] ?? (name.startsWith("LANES") ? 1 : (ranges[name] ?? 1));
     return Math.max(...list(values));
   });
+  expectWorkgroup(`${op}: kernel ${kernel}`, factors, threads);
+}
+
+/** @throws VariantError where a workgroup would be larger than every device allows. */
+export function expectWorkgroup(
+  kernel: string,
+  factors: readonly string[],
+  threads: readonly number[],
+): void {
   const product = threads.reduce((a, b) => a * b);
   if (product > MOST_THREADS) {
     throw new VariantError(
-      `${op}: kernel ${kernel}: ${factors.join(" · ")} is ${product}, at most ${MOST_THREADS} can be`,
+      `${kernel}: ${factors.join(" · ")} is ${product}, at most ${MOST_THREADS} can be`,
     );
   }
 }
@@ -148,13 +157,14 @@ export function pick<K extends string>(
   { adapter, features, variants = [] }: Pick<Target, "adapter" | "features" | "variants">,
 ): Choice<K> {
   checkVariants(variants);
-  const lacking = ({ kernel }: Variant): GPUFeatureName | undefined => {
+  const lacking = ({ kernel }: Pick<Variant, "kernel">): GPUFeatureName | undefined => {
     const feature = FEATURES[`${op} ${kernel}`];
     return feature === undefined || features.has(feature) ? undefined : feature;
   };
-  const fits = (v: Variant): boolean =>
-    v.op === op && (v.adapter ?? adapter) === adapter && (v.shape ?? shape) === shape;
-  const row = variants.find(fits) ?? rows.find((v) => fits(v) && !lacking(v));
+  const fits = (v: Omit<Variant, "op">): boolean =>
+    (v.adapter ?? adapter) === adapter && (v.shape ?? shape) === shape;
+  const row =
+    variants.find((v) => v.op === op && fits(v)) ?? rows.find((v) => fits(v) && !lacking(v));
   if (!row) throw new Error(`internal: ${op} has no variant for ${adapter} and ${shape}`);
   const { kernel, overrides = {} } = row;
   const feature = lacking(row);

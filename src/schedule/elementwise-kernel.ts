@@ -8,8 +8,6 @@ import { broadcastStrides, equal, type Shape, size } from "../graph/shape";
  * kernel of its own or as the epilogue of the kernel that makes its input.
  */
 
-const WGSL: Readonly<Record<Tensor["dtype"], string>> = { f32: "f32", i32: "i32", u32: "u32" };
-
 // NaN is told by its bits: x != x may be folded away, min/max/clamp drop it.
 const PRELUDE: Readonly<Record<string, string>> = {
   is_nan: "fn is_nan(x: T) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u); }",
@@ -30,25 +28,12 @@ const PRELUDE: Readonly<Record<string, string>> = {
   infinity: "fn infinity() -> T { var bits = 0x7f800000u; return T(bitcast<f32>(bits)); }",
   not_a_number: "fn not_a_number() -> T { var bits = 0x7fc00000u; return T(bitcast<f32>(bits)); }",
 };
-const PRELUDE_NEEDS: Readonly<Record<string, readonly string[]>> = {
-  safe_max: ["is_nan"],
-  safe_min: ["is_nan"],
-  safe_tanh: ["is_nan"],
-  safe_sigmoid: ["is_nan"],
-  safe_exp: ["is_nan"],
-  safe_log: ["is_nan"],
-};
-
+/** The functions of the prelude that a body calls, and those that these call, which stand before. */
 function prelude(body: string): string {
-  const used = new Set<string>();
-  for (const name of Object.keys(PRELUDE)) {
-    if (body.includes(`${name}(`))
-      for (const n of [...(PRELUDE_NEEDS[name] ?? []), name]) used.add(n);
-  }
-  return Object.keys(PRELUDE)
-    .filter((n) => used.has(n))
-    .map((n) => PRELUDE[n])
-    .join("\n");
+  return Object.entries(PRELUDE).reduceRight(
+    (text, [name, code]) => ((body + text).includes(`${name}(`) ? `${code}\n${text}` : text),
+    "",
+  );
 }
 
 /** A chain of elementwise nodes: tensors from outside, in binding order, and the values made. */
@@ -121,7 +106,7 @@ export function elementwiseKernel(chain: Chain): { kernel: KernelSource; invocat
   const loads: string[] = [];
   const bindings: StorageBinding[] = [];
   for (const [k, x] of chain.inputs.entries()) {
-    const type = WGSL[x.dtype];
+    const { dtype: type } = x;
     const axes = collapse(x.shape, result.shape);
     const inner = axes[axes.length - 1];
     const whole = equal(x.shape, result.shape) || (axes.length === 1 && inner?.stride === 1);
@@ -141,7 +126,7 @@ export function elementwiseKernel(chain: Chain): { kernel: KernelSource; invocat
     load.set(x, `a${k}`);
   }
   const y = chain.inputs.length;
-  const out = WGSL[result.dtype];
+  const { dtype: out } = result;
   declarations.push(`@group(0) @binding(${y}) var<storage, read_write> y: array<vec4<${out}>>;`);
   bindings.push({ name: "y", binding: y, access: "read_write", type: `array<vec4<${out}>>` });
   const body = chainBody(chain, load);
@@ -227,7 +212,7 @@ export function withEpilogue(
   const bindings = [...kernel.bindings];
   let declarations = "";
   for (const [k, x] of chain.inputs.filter((t) => t !== made).entries()) {
-    const type = WGSL[x.dtype];
+    const { dtype: type } = x;
     const binding = used + 1 + k;
     declarations += `@group(0) @binding(${binding}) var<storage, read> e${k}: array<${type}>;\n`;
     bindings.push({ name: `e${k}`, binding, access: "read", type: `array<${type}>` });

@@ -310,16 +310,8 @@ function peak(storages: readonly Storage[], dispatches: number): number {
 function checkLimits(s: Storage, { limits }: Target): void {
   const what = s.variable?.name ?? s.placeholder ?? "a value of the step";
   const fix = `${what} does not fit; use a smaller batch or model`;
-  if (s.bytes > limits.maxStorageBufferBindingSize) {
-    throw new LimitError(
-      "maxStorageBufferBindingSize",
-      s.bytes,
-      limits.maxStorageBufferBindingSize,
-      fix,
-    );
-  }
-  if (s.bytes > limits.maxBufferSize) {
-    throw new LimitError("maxBufferSize", s.bytes, limits.maxBufferSize, fix);
+  for (const limit of ["maxStorageBufferBindingSize", "maxBufferSize"] as const) {
+    if (s.bytes > limits[limit]) throw new LimitError(limit, s.bytes, limits[limit], fix);
   }
 }
 
