@@ -30,6 +30,7 @@ export {
   apply,
   apply1,
   GradientError,
+  type Listed,
   type Node,
   notDifferentiable,
   type Op,
