@@ -1,0 +1,333 @@
+/**
+ * The state machine of a run: a stored film, then a worker that starts, trains, pauses, ends, fails
+ * or loses its device. It owns the worker and the buttons; the page draws.
+ */
+import { type Connection, connect, type Handlers, type WorkerError } from "./channel";
+import { element, percent, problem, sayAdapter } from "./frame";
+import { Film, type Frame, type Point, type Values, writeFilm } from "./film";
+import type { CommonSettings, Ready, TrainerHandlers, TrainingEvent } from "./trainer";
+
+/** Where a run is, and what the big button then says. */
+const LABELS = {
+  film: "Train",
+  starting: "Starting …",
+  training: "Pause",
+  paused: "Train",
+  testing: "Testing …",
+  over: "Train again",
+  failed: "Train again",
+} as const;
+/** Where a run is; "film": nothing was started, the stored film is shown. */
+export type RunState = keyof typeof LABELS;
+
+/** How a page takes part in its run. */
+export interface RunOptions<S> {
+  /** A new worker, whose `trainer` serves. */
+  worker(): Worker;
+  /** Settings of a run that starts now. */
+  settings(): S;
+  /** A run is ready: nothing of it was trained, or it goes on from `ready.step`. */
+  onReady?(ready: Ready): void;
+  /** A snapshot of the run. */
+  onFrame(frame: Frame): void;
+  /** Numbers of a step. */
+  onStep?(point: Point, perSecond: number): void;
+  /** A sentence for the end of the run. */
+  onDone(values: Values): string;
+  /** The state has changed. */
+  onState?(state: RunState): void;
+  /** The film to show is another one: a new run's, or after a reset the stored one. */
+  onFilm?(film: Film): void;
+}
+
+/** A run as the page sees it. */
+export interface Run<H extends Handlers> {
+  readonly state: RunState;
+  /** Snapshots of the present run, or of the stored one. */
+  readonly film: Film;
+  /** Facts of the present run, null before. */
+  readonly ready: Ready | null;
+  /** The worker, once something was started. */
+  readonly connection: Connection<H> | null;
+  /** The worker, loaded now where nothing was started. */
+  open(): Connection<H>;
+  /** Presses Train: starts, or goes on. */
+  train(): Promise<void>;
+  /** Pauses after the step under way. */
+  pause(): Promise<void>;
+  /** Drops the run and its device; the stored film is shown again. */
+  reset(): Promise<void>;
+  /** Opens a checkpoint and waits, paused; a refused one leaves the run as it is. */
+  resume(bytes: Uint8Array<ArrayBuffer>): Promise<boolean>;
+  /** Loses the device on purpose; the run goes on from its last snapshot. */
+  unplug(): Promise<void>;
+}
+
+/** For tests: what was measured, and what of the run they look at. */
+export interface Measured {
+  /** Longest task of the main thread while training, in ms. */
+  longestTask: number;
+  /** From Train to the first step, in ms. */
+  firstStep: number;
+  state: RunState;
+  step: number;
+  /** The film at hand as a file; see `demo/films.mjs`. */
+  film(): Promise<Uint8Array<ArrayBuffer>>;
+  /** Disposes of the device and counts what is left on it. */
+  dispose(): Promise<{ live: number }>;
+}
+
+declare global {
+  interface Window {
+    hyperloomDemo: Measured;
+  }
+}
+
+/** Between two pictures; fewer where motion is not wanted. */
+const period = (): number => (matchMedia("(prefers-reduced-motion: reduce)").matches ? 5000 : 150);
+
+/** Adds `period` to a page's settings. */
+export const withPeriod = <S>(settings: S): S & CommonSettings => ({
+  ...settings,
+  period: period(),
+});
+
+function measureTasks(measured: Measured): void {
+  const note = (ms: number): void => {
+    if (measured.state === "training") measured.longestTask = Math.max(measured.longestTask, ms);
+  };
+  if (PerformanceObserver.supportedEntryTypes.includes("longtask")) {
+    const observer = new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) note(duration);
+    });
+    observer.observe({ type: "longtask" });
+    return;
+  }
+  let last = performance.now();
+  setInterval(() => {
+    const now = performance.now();
+    note(now - last - 50);
+    last = now;
+  }, 50);
+}
+
+/**
+ * Fills `#run` with the buttons Train, Step and Reset, the progress bar and the status line.
+ * @param stored The film that is shown before and after.
+ */
+export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>>(
+  options: RunOptions<S>,
+  stored: Film,
+): Run<H> {
+  element("run").innerHTML = `
+    <button id="train" type="button" class="main">Train</button>
+    <button id="step" type="button">Step</button>
+    <button id="reset" type="button" disabled>Reset</button>
+    <progress id="progress" value="0" max="1" aria-label="Steps of the run"></progress>
+    <span id="status" role="status"></span>`;
+  const [button, stepButton, resetButton] = ["train", "step", "reset"].map((id) =>
+    element<HTMLButtonElement>(id),
+  ) as [HTMLButtonElement, HTMLButtonElement, HTMLButtonElement];
+  const progress = element<HTMLProgressElement>("progress");
+  const status = element("status");
+
+  let state: RunState = "film";
+  let film = stored;
+  let ready: Ready | null = null;
+  let connection: Connection<H> | null = null;
+  let pressed = 0;
+  // Step at which the device was lost last: losing it there again is no accident.
+  let lostAt = -1;
+  let spoken = 0;
+  const measured: Measured = {
+    longestTask: 0,
+    firstStep: Number.NaN,
+    state,
+    step: 0,
+    film: () => writeFilm(film),
+    dispose: async () => (await connection?.ask("dispose", null as never)) as { live: number },
+  };
+  window.hyperloomDemo = measured;
+  measureTasks(measured);
+
+  const enter = (next: RunState, say: string): void => {
+    state = measured.state = next;
+    button.textContent = LABELS[next];
+    button.disabled = next === "starting" || next === "testing";
+    stepButton.disabled = !["film", "paused"].includes(next);
+    resetButton.disabled = next === "film" || next === "starting";
+    document.body.dataset.state = next;
+    status.textContent = say;
+    options.onState?.(next);
+  };
+
+  const ask = <K extends keyof TrainerHandlers<S> & string>(
+    name: K,
+    payload: Parameters<TrainerHandlers<S>[K]>[0],
+  ): Promise<Awaited<ReturnType<TrainerHandlers<S>[K]>>> => {
+    if (!connection) return Promise.reject(new Error("internal: no worker"));
+    return (connection as unknown as Connection<TrainerHandlers<S>>).ask(name, payload);
+  };
+
+  const fail = (message: string, fix: string): void => {
+    problem(`${message}. ${fix}`);
+    enter("failed", "");
+  };
+
+  /** The device is gone: once at a step the run goes on by itself. */
+  const recover = async (): Promise<void> => {
+    const at = measured.step;
+    if (at === lostAt) {
+      fail(
+        "The GPU device was lost again",
+        "“Train again” starts on a new device, from the last snapshot",
+      );
+      return;
+    }
+    lostAt = at;
+    if (!(await start("last"))) return;
+    const from = ready?.step ?? 0;
+    await ask("train", null);
+    enter("training", `The device was lost at step ${at}; a new one goes on from step ${from}.`);
+  };
+
+  const onEvent = (event: TrainingEvent): void => {
+    if (event.kind === "step") {
+      const { step, values, perSecond } = event;
+      if (Number.isNaN(measured.firstStep)) measured.firstStep = performance.now() - pressed;
+      measured.step = progress.value = step;
+      film.point({ step, values });
+      options.onStep?.({ step, values }, perSecond);
+      const tenth = Math.floor((10 * step) / (ready?.steps ?? 1));
+      if (tenth !== spoken && state === "training") {
+        spoken = tenth;
+        status.textContent = `Step ${step} of ${ready?.steps}.`;
+      }
+    } else if (event.kind === "frame") {
+      const { step, tensors } = event;
+      film.record({ step, tensors });
+      options.onFrame({ step, tensors });
+    } else if (event.kind === "progress") {
+      if (state !== "testing") enter("testing", event.what);
+      status.textContent = `${event.what}: ${percent(event.share)}.`;
+    } else if (event.kind === "done") {
+      enter("over", options.onDone(event.values));
+    } else if (event.lost) {
+      void recover();
+    } else {
+      fail(`Training stopped: ${event.message}`, "“Train again” goes on from the last snapshot");
+    }
+  };
+
+  const open = (): Connection<H> => {
+    connection ??= connect<H, TrainingEvent>(options.worker(), onEvent, (message) => {
+      connection = null;
+      fail(`Training stopped: ${message}`, "“Train again” starts over");
+    });
+    return connection;
+  };
+
+  /** Starts a run; false where there is none, with the reason in the problem box. */
+  const start = async (from: Uint8Array<ArrayBuffer> | "last" | null): Promise<boolean> => {
+    const before = state;
+    enter("starting", from === "last" ? "A new device." : "Compiling for this adapter.");
+    problem("");
+    try {
+      open();
+      ready = await ask("start", { settings: options.settings(), from });
+    } catch (error) {
+      const { name, message } = error as WorkerError;
+      if (name === "NoDeviceError") {
+        problem(`This page cannot train here: ${message}. The stored run below goes on.`);
+        connection?.end();
+        connection = null;
+        enter("film", "");
+      } else if (from instanceof Uint8Array) {
+        problem(`${message}.`);
+        enter(before === "film" ? "film" : "failed", "");
+      } else if (name !== "EndedError") {
+        fail(`Training cannot start: ${message}`, "“Train again” tries once more");
+      }
+      return false;
+    }
+    if (from !== "last") {
+      lostAt = -1;
+      film = new Film({ steps: ready.steps, ...ready.about });
+      options.onFilm?.(film);
+    }
+    sayAdapter(ready.adapter);
+    measured.step = progress.value = ready.step;
+    progress.max = ready.steps;
+    spoken = Math.floor((10 * ready.step) / ready.steps);
+    options.onReady?.(ready);
+    return true;
+  };
+
+  const run: Run<H> = {
+    get state() {
+      return state;
+    },
+    get film() {
+      return film;
+    },
+    get ready() {
+      return ready;
+    },
+    get connection() {
+      return connection;
+    },
+    open,
+    async train() {
+      if (state === "starting" || state === "training" || state === "testing") return;
+      if (state !== "paused") {
+        pressed = performance.now();
+        measured.firstStep = Number.NaN;
+        if (!(await start(state === "failed" && ready ? "last" : null))) return;
+      }
+      enter("training", "Training.");
+      await ask("train", null);
+    },
+    async pause() {
+      if (state !== "training") return;
+      await ask("pause", null);
+      if ((state as RunState) === "training") enter("paused", `Paused at step ${measured.step}.`);
+    },
+    async reset() {
+      if (connection) await ask("dispose", null).catch(() => undefined);
+      connection?.end();
+      connection = null;
+      ready = null;
+      film = stored;
+      measured.step = progress.value = 0;
+      problem("");
+      enter("film", "");
+      options.onFilm?.(film);
+    },
+    async resume(bytes) {
+      if (state === "training") await run.pause();
+      if (!(await start(bytes))) return false;
+      enter("paused", `Opened at step ${ready?.step} of ${ready?.steps}.`);
+      return true;
+    },
+    async unplug() {
+      if (state === "training") await ask("unplug", null);
+    },
+  };
+
+  button.onclick = () => void (state === "training" ? run.pause() : run.train());
+  stepButton.onclick = async () => {
+    if (state === "film") {
+      pressed = performance.now();
+      measured.firstStep = Number.NaN;
+      if (!(await start(null))) return;
+    }
+    enter("paused", "");
+    await ask("step", null);
+    status.textContent = `Step ${measured.step}.`;
+  };
+  resetButton.onclick = () => void run.reset();
+  // The device ends with the page, also where the page is kept for going back.
+  window.addEventListener("pagehide", () => void run.reset());
+  enter("film", "");
+  return run;
+}

@@ -1,0 +1,227 @@
+/**
+ * What every training worker does beside its model: the gate of pause and step, pictures now and
+ * then, snapshots to go on from, and a device that is lost in the middle.
+ */
+import { type Device, requestDevice } from "hyperloom";
+import { type Handlers, serve } from "./channel";
+import type { Tensors, Values } from "./film";
+
+/** Facts of a run by name. */
+export type About = Readonly<Record<string, number | string>>;
+
+/** What is known once a run can begin. */
+export interface Ready {
+  readonly adapter: { readonly name: string; readonly software: boolean };
+  /** Steps of the whole run, and those taken already. */
+  readonly steps: number;
+  readonly step: number;
+  /** Parameters that learn, and weights that they make. */
+  readonly learned: number;
+  readonly made: number;
+  /** What else the page should know: settings that a checkpoint decides. */
+  readonly about: About;
+  /** Milliseconds from the request of the device to here. */
+  readonly milliseconds: number;
+}
+
+/** What a training worker says by itself. */
+export type TrainingEvent =
+  | { readonly kind: "step"; readonly step: number; readonly values: Values; perSecond: number }
+  | { readonly kind: "frame"; readonly step: number; readonly tensors: Tensors }
+  | { readonly kind: "progress"; readonly what: string; readonly share: number }
+  | { readonly kind: "done"; readonly values: Values }
+  | { readonly kind: "stopped"; readonly lost: boolean; readonly message: string };
+
+/** One run on one device, made by the page's worker. */
+export interface Session {
+  readonly steps: number;
+  /** Steps taken before, of a run that goes on. */
+  readonly step: number;
+  readonly learned: number;
+  readonly made: number;
+  readonly about: About;
+  /** Samples of a step, for the speed. */
+  readonly batch: number;
+  /** Takes the next step. */
+  train(): Promise<Values>;
+  /** What is recorded and drawn: parameters, states. */
+  frame(): Promise<Tensors>;
+  /** All that the run goes on from, bit for bit. */
+  snapshot(): Promise<Uint8Array<ArrayBuffer>>;
+  /** After the last step, such as a test. */
+  finish?(progress: (what: string, share: number) => void): Promise<Values>;
+  /** Frees what it holds on the device; the device is the trainer's. */
+  dispose(): void;
+}
+
+/** Settings that every page's worker gets. */
+export interface CommonSettings {
+  /** Milliseconds of training between two pictures. */
+  readonly period: number;
+}
+
+/** Makes a run: a fresh one, or one that goes on from a snapshot or an opened checkpoint. */
+export type Open<S> = (
+  device: Device,
+  settings: S,
+  from: Uint8Array<ArrayBuffer> | null,
+) => Promise<Session>;
+
+// Host snapshots: so seldom that reading them is no matter, so often that little is lost.
+const SNAPSHOT_MS = 3000;
+
+/** What a page can ask a training worker; pages' own questions come beside these. */
+export function trainer<S extends CommonSettings>(open: Open<S>) {
+  let device: Device | null = null;
+  let session: Session | null = null;
+  let kept: Uint8Array<ArrayBuffer> | null = null;
+  let running = false;
+  let loop: Promise<void> = Promise.resolve();
+  let taken = 0;
+  let emit: (event: TrainingEvent, transfer?: Transferable[]) => void = () => {};
+  // Time of training since the last picture and snapshot, and the samples of that time.
+  let [busy, samples, unkept] = [0, 0, 0];
+  let period = 200;
+
+  const current = (): Session => {
+    if (!session) throw new Error("nothing was started");
+    return session;
+  };
+
+  const picture = async (): Promise<void> => {
+    const tensors = await current().frame();
+    emit({ kind: "frame", step: taken, tensors });
+  };
+
+  const advance = async (): Promise<void> => {
+    const run = current();
+    const began = performance.now();
+    const values = await run.train();
+    taken++;
+    const spent = performance.now() - began;
+    busy += spent;
+    unkept += spent;
+    samples += run.batch;
+    for (const [name, value] of Object.entries(values)) {
+      if (!Number.isFinite(value)) throw new Error(`${name} of step ${taken} is ${value}`);
+    }
+    const perSecond = (1000 * samples) / busy;
+    emit({ kind: "step", step: taken, values, perSecond });
+    // The first picture right after the first step; a paused run is up to date.
+    if (busy > period || !running || taken === 1 || taken >= run.steps) {
+      [busy, samples] = [0, 0];
+      await picture();
+    }
+    if (unkept > SNAPSHOT_MS) {
+      unkept = 0;
+      kept = await run.snapshot();
+    }
+  };
+
+  const stop = (error: unknown): void => {
+    running = false;
+    const lost = device?.lost === true;
+    const message = (error as Error).message.replace("hyperloom: ", "");
+    emit({ kind: "stopped", lost, message });
+  };
+
+  const end = async (): Promise<void> => {
+    const progress = (what: string, share: number): void => emit({ kind: "progress", what, share });
+    const values = (await current().finish?.(progress)) ?? {};
+    emit({ kind: "done", values });
+  };
+
+  const work = async (): Promise<void> => {
+    try {
+      while (running && taken < current().steps) await advance();
+      if (taken >= current().steps && running) await end();
+      running = false;
+    } catch (error) {
+      stop(error);
+    }
+  };
+
+  const close = (): { live: number } => {
+    session?.dispose();
+    const live = device?.counts.buffers ?? 0;
+    device?.dispose();
+    session = device = null;
+    return { live };
+  };
+
+  const handlers = {
+    /** A new device and run; `from`: a checkpoint, "last": the last snapshot, null: from the start. */
+    start: async (asked: {
+      readonly settings: S;
+      readonly from: Uint8Array<ArrayBuffer> | "last" | null;
+    }): Promise<Ready> => {
+      const began = performance.now();
+      running = false;
+      await loop;
+      close();
+      const from = asked.from === "last" ? kept : asked.from;
+      period = asked.settings.period;
+      device = await requestDevice();
+      try {
+        session = await open(device, asked.settings, from);
+      } catch (error) {
+        close();
+        throw error;
+      }
+      kept = from;
+      taken = session.step;
+      [busy, samples, unkept] = [0, 0, 0];
+      const { vendor, architecture, description, software } = device.adapter;
+      const name = [vendor, architecture, description].filter(Boolean).join(" ") || "unnamed";
+      const { steps, learned, made, about } = session;
+      const milliseconds = performance.now() - began;
+      const adapter = { name, software };
+      return { adapter, steps, step: taken, learned, made, about, milliseconds };
+    },
+    /** Goes on until paused or over. */
+    train: (_: null): void => {
+      if (running) return;
+      running = true;
+      loop = loop.then(work);
+    },
+    /** Ends after the step under way; the last picture is of that step. */
+    pause: async (_: null): Promise<void> => {
+      if (!running) return;
+      running = false;
+      await loop;
+    },
+    /** One step. */
+    step: async (_: null): Promise<void> => {
+      if (running || taken >= current().steps) return;
+      loop = loop.then(advance).catch(stop);
+      await loop;
+    },
+    /** The present state as a checkpoint. */
+    save: async (_: null): Promise<Uint8Array<ArrayBuffer>> => {
+      const bytes = await current().snapshot();
+      kept = bytes;
+      return bytes;
+    },
+    /** Loses the device on purpose. */
+    unplug: (_: null): void => device?.gpu.destroy(),
+    /** Frees all; `live`: GPU buffers that are left. */
+    dispose: async (_: null): Promise<{ live: number }> => {
+      running = false;
+      await loop;
+      return close();
+    },
+  };
+
+  return {
+    handlers,
+    /** The session at hand. @throws Error where nothing was started. */
+    current,
+    /** Begins to answer: the handlers above and the page's own. */
+    serve(own: Handlers = {}): void {
+      emit = serve<TrainingEvent>({ ...handlers, ...own });
+    },
+  };
+}
+
+/** What a page asks of any training worker. */
+export type TrainerHandlers<S extends CommonSettings> = ReturnType<typeof trainer<S>>["handlers"];
