@@ -3,6 +3,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import type { Point } from "./film";
 import { onTheme } from "./frame";
+import { runningMean } from "./mean";
 
 /** One curve of a plot. */
 export interface Curve {
@@ -35,15 +36,6 @@ export interface Curves {
   set(points: readonly Point[], steps: number): void;
   /** Marks a step, null for none. */
   cursor(step: number | null): void;
-}
-
-/** The running mean of some numbers, from the first on. */
-export function runningMean(values: readonly number[], over: number): number[] {
-  let mean = 0;
-  return values.map((value, k) => {
-    mean += (value - mean) / Math.min(k + 1, over);
-    return mean;
-  });
 }
 
 const colour = (property: string): string => {

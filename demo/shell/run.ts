@@ -3,8 +3,8 @@
  * or loses its device. It owns the worker and the buttons; the page draws.
  */
 import { type Connection, connect, type Handlers, type WorkerError } from "./channel";
-import { element, percent, problem, sayAdapter } from "./frame";
 import { Film, type Frame, type Point, type Values, writeFilm } from "./film";
+import { element, percent, problem, sayAdapter } from "./frame";
 import type { CommonSettings, Ready, TrainerHandlers, TrainingEvent } from "./trainer";
 
 /** Where a run is, and what the big button then says. */
@@ -58,7 +58,7 @@ export interface Run<H extends Handlers> {
   /** Drops the run and its device; the stored film is shown again. */
   reset(): Promise<void>;
   /** Opens a checkpoint and waits, paused; a refused one leaves the run as it is. */
-  resume(bytes: Uint8Array<ArrayBuffer>): Promise<boolean>;
+  resume(bytes: Uint8Array<ArrayBuffer>, file: string): Promise<boolean>;
   /** Loses the device on purpose; the run goes on from its last snapshot. */
   unplug(): Promise<void>;
 }
@@ -82,6 +82,9 @@ declare global {
     hyperloomDemo: Measured;
   }
 }
+
+/** A device that is lost sooner after another one is no accident. */
+const SHORT_LIFE_MS = 5000;
 
 /** Between two pictures; fewer where motion is not wanted. */
 const period = (): number => (matchMedia("(prefers-reduced-motion: reduce)").matches ? 5000 : 150);
@@ -136,8 +139,9 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   let ready: Ready | null = null;
   let connection: Connection<H> | null = null;
   let pressed = 0;
-  // Step at which the device was lost last: losing it there again is no accident.
-  let lostAt = -1;
+  // When a new device took over, and whether the old one was lost on purpose.
+  let recovered = -Infinity;
+  let wanted = false;
   let spoken = 0;
   const measured: Measured = {
     longestTask: 0,
@@ -174,19 +178,19 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     enter("failed", "");
   };
 
-  /** The device is gone: once at a step the run goes on by itself. */
+  /** The device is gone: the run goes on by itself, unless the last one did not live long. */
   const recover = async (): Promise<void> => {
     const at = measured.step;
-    if (at === lostAt) {
-      fail(
-        "The GPU device was lost again",
-        "“Train again” starts on a new device, from the last snapshot",
-      );
+    const again = performance.now() - recovered < SHORT_LIFE_MS && !wanted;
+    wanted = false;
+    if (again) {
+      const fix = "“Train again” starts on another one, from the last snapshot";
+      fail("The GPU device was lost, and so was the one after it", fix);
       return;
     }
-    lostAt = at;
     if (!(await start("last"))) return;
     const from = ready?.step ?? 0;
+    recovered = performance.now();
     await ask("train", null);
     enter("training", `The device was lost at step ${at}; a new one goes on from step ${from}.`);
   };
@@ -228,13 +232,20 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   };
 
   /** Starts a run; false where there is none, with the reason in the problem box. */
-  const start = async (from: Uint8Array<ArrayBuffer> | "last" | null): Promise<boolean> => {
+  const start = async (
+    from: Uint8Array<ArrayBuffer> | "last" | null,
+    file?: string,
+  ): Promise<boolean> => {
     const before = state;
     enter("starting", from === "last" ? "A new device." : "Compiling for this adapter.");
     problem("");
     try {
       open();
-      ready = await ask("start", { settings: options.settings(), from });
+      ready = await ask("start", {
+        settings: options.settings(),
+        from,
+        ...(file && { name: file }),
+      });
     } catch (error) {
       const { name, message } = error as WorkerError;
       if (name === "NoDeviceError") {
@@ -244,14 +255,14 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
         enter("film", "");
       } else if (from instanceof Uint8Array) {
         problem(`${message}.`);
-        enter(before === "film" ? "film" : "failed", "");
+        enter(before, "");
       } else if (name !== "EndedError") {
         fail(`Training cannot start: ${message}`, "“Train again” tries once more");
       }
       return false;
     }
     if (from !== "last") {
-      lostAt = -1;
+      recovered = -Infinity;
       film = new Film({ steps: ready.steps, ...ready.about });
       options.onFilm?.(film);
     }
@@ -303,14 +314,16 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       enter("film", "");
       options.onFilm?.(film);
     },
-    async resume(bytes) {
+    async resume(bytes, file) {
       if (state === "training") await run.pause();
-      if (!(await start(bytes))) return false;
+      if (!(await start(bytes, file))) return false;
       enter("paused", `Opened at step ${ready?.step} of ${ready?.steps}.`);
       return true;
     },
     async unplug() {
-      if (state === "training") await ask("unplug", null);
+      if (state !== "training") return;
+      wanted = true;
+      await ask("unplug", null);
     },
   };
 

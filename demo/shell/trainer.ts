@@ -65,6 +65,8 @@ export type Open<S> = (
   device: Device,
   settings: S,
   from: Uint8Array<ArrayBuffer> | null,
+  /** What messages call it. */
+  name: string,
 ) => Promise<Session>;
 
 // Host snapshots: so seldom that reading them is no matter, so often that little is lost.
@@ -154,28 +156,37 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     start: async (asked: {
       readonly settings: S;
       readonly from: Uint8Array<ArrayBuffer> | "last" | null;
+      /** The checkpoint's file, for messages. */
+      readonly name?: string;
     }): Promise<Ready> => {
       const began = performance.now();
       running = false;
       await loop;
-      close();
-      const from = asked.from === "last" ? kept : asked.from;
-      period = asked.settings.period;
-      device = await requestDevice();
+      const [from, name] =
+        asked.from === "last"
+          ? [kept, "the last snapshot"]
+          : [asked.from, asked.name ?? "the file"];
+      const next = await requestDevice();
+      let opened: Session;
       try {
-        session = await open(device, asked.settings, from);
+        opened = await open(next, asked.settings, from, name);
       } catch (error) {
-        close();
+        // The run before this one stays as it was.
+        next.dispose();
         throw error;
       }
+      close();
+      device = next;
+      session = opened;
+      period = asked.settings.period;
       kept = from;
       taken = session.step;
       [busy, samples, unkept] = [0, 0, 0];
       const { vendor, architecture, description, software } = device.adapter;
-      const name = [vendor, architecture, description].filter(Boolean).join(" ") || "unnamed";
+      const called = [vendor, architecture, description].filter(Boolean).join(" ") || "unnamed";
       const { steps, learned, made, about } = session;
       const milliseconds = performance.now() - began;
-      const adapter = { name, software };
+      const adapter = { name: called, software };
       return { adapter, steps, step: taken, learned, made, about, milliseconds };
     },
     /** Goes on until paused or over. */

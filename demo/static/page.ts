@@ -189,7 +189,7 @@ mountTake({
 takeFiles({
   say: problem,
   checkpoint: async (bytes, name) => {
-    if (await run.resume(bytes)) show("source-of-file", name);
+    await run.resume(bytes, name);
   },
   mnist: async (given) => {
     try {

@@ -101,8 +101,9 @@ async function open(
   device: Device,
   asked: StaticSettings,
   from: Uint8Array<ArrayBuffer> | null,
+  name: string,
 ): Promise<Session> {
-  const checkpoint = from && readCheckpoint(from, "the checkpoint");
+  const checkpoint = from && readCheckpoint(from, name);
   const settings = checkpoint ? settingsOf(checkpoint, asked) : freshSettings(asked);
   const { batch, seed, steps } = settings;
   const nz = settings.model.options.nz as number;
