@@ -47,9 +47,15 @@ const colour = (property: string): string => {
   return found;
 };
 
+/** The powers of ten within a range: a line each, without those between. */
+function decades(_: uPlot, __: number, least: number, most: number): number[] {
+  const [from, to] = [Math.ceil(Math.log10(least)), Math.floor(Math.log10(most))];
+  return Array.from({ length: Math.max(0, to - from + 1) }, (_, k) => 10 ** (from + k));
+}
+
 /** Draws curves into an element, which should be labelled by a caption. */
 export function createCurves(parent: HTMLElement, options: CurvesOptions): Curves {
-  const { curves, log = false, range, mean = 10, height = 170 } = options;
+  const { curves, log = false, range, mean = 10, height = 150 } = options;
   const format = options.format ?? ((value: number): string => `${Number(value.toPrecision(3))}`);
   let points: readonly Point[] = [];
   let steps = 1;
@@ -105,7 +111,7 @@ export function createCurves(parent: HTMLElement, options: CurvesOptions): Curve
         height,
         legend: { show: false },
         cursor: { show: false },
-        padding: [6, 6, 0, 0],
+        padding: [6, 14, 0, 0],
         scales: {
           x: { time: false, range: () => [0, Math.max(1, steps)] },
           y: { ...(log && { distr: 3 as const }), ...(range && { range: () => [...range] }) },
@@ -116,6 +122,7 @@ export function createCurves(parent: HTMLElement, options: CurvesOptions): Curve
             ...axis,
             size: 44,
             space: 28,
+            ...(log && { splits: decades }),
             values: (_, all) => all.map((v) => (v === null ? "" : format(v))),
           },
         ],

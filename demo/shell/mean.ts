@@ -1,8 +1,8 @@
-/** The running mean of some numbers: of all so far at first, later over about the last `over`. */
+/** The mean of each number and those before it, `over` numbers at most. */
 export function runningMean(values: readonly number[], over: number): number[] {
-  let mean = 0;
+  let sum = 0;
   return values.map((value, k) => {
-    mean += (value - mean) / Math.min(k + 1, over);
-    return mean;
+    sum += value - (values[k - over] ?? 0);
+    return sum / Math.min(k + 1, over);
   });
 }

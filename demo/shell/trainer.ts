@@ -84,6 +84,8 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
   // Time of training since the last picture and snapshot, and the samples of that time.
   let [busy, samples, unkept] = [0, 0, 0];
   let period = 200;
+  // Of a run that was just made there is no picture yet.
+  let fresh = true;
 
   const current = (): Session => {
     if (!session) throw new Error("nothing was started");
@@ -97,6 +99,8 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
 
   const advance = async (): Promise<void> => {
     const run = current();
+    if (fresh) await picture();
+    fresh = false;
     const began = performance.now();
     const values = await run.train();
     taken++;
@@ -109,8 +113,8 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     }
     const perSecond = (1000 * samples) / busy;
     emit({ kind: "step", step: taken, values, perSecond });
-    // The first picture right after the first step; a paused run is up to date.
-    if (busy > period || !running || taken === 1 || taken >= run.steps) {
+    // A paused run's picture is up to date.
+    if (busy > period || !running || taken >= run.steps) {
       [busy, samples] = [0, 0];
       await picture();
     }
@@ -181,6 +185,7 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
       period = asked.settings.period;
       kept = from;
       taken = session.step;
+      fresh = true;
       [busy, samples, unkept] = [0, 0, 0];
       const { vendor, architecture, description, software } = device.adapter;
       const called = [vendor, architecture, description].filter(Boolean).join(" ") || "unnamed";

@@ -12,6 +12,8 @@ const PEN = 22;
 export interface Pad {
   /** What is on it, [28, 28] of 0 to 1; null if nothing is. */
   readonly image: Float32Array | null;
+  /** Puts the next sample of a class on it. */
+  sample(label: number): void;
   /** Shows the answer, ten shares; null: none. */
   answer(shares: Float32Array | null): void;
 }
@@ -27,19 +29,18 @@ function samples(): Float32Array[][] {
   return classes;
 }
 
-/** Fills `#pad` and `#answer`. @param onChange Called with every stroke and sample. */
+/** Fills `#pad`, `#samples` and `#answer`. @param onChange Called with every stroke and sample. */
 export function createPad(onChange: () => void): Pad {
   element("pad").innerHTML = `
     <div class="sheet">
       <canvas id="sheet" width="${SIZE}" height="${SIZE}" role="img" tabindex="-1"
         aria-label="A pad to draw a digit on, with mouse, finger or pen"></canvas>
-      <span class="hint" aria-hidden="true">Draw a digit</span>
-    </div>
-    <div class="samples" role="group" aria-label="Sample digits"></div>`;
+      <span class="hint" aria-hidden="true">Draw a digit here</span>
+    </div>`;
   const canvas = element<HTMLCanvasElement>("sheet");
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser gives no 2d context");
-  const row = element("pad").querySelector(".samples") as HTMLElement;
+  const row = element("samples");
   let strokes: Stroke[] = [];
   let image: Float32Array | null = null;
   let drawing = false;
@@ -62,7 +63,7 @@ export function createPad(onChange: () => void): Pad {
       }
       context.globalAlpha = 1;
     }
-    element("pad").classList.toggle("empty", image === null);
+    element("pad").classList.toggle("drawn", strokes.length > 0);
   };
   const changed = (): void => {
     paint();
@@ -107,16 +108,17 @@ export function createPad(onChange: () => void): Pad {
     made.onclick = click;
     row.append(made);
   };
+  const sample = (k: number): void => {
+    digits ??= samples();
+    const own = digits[k] ?? [];
+    const next = (taken.get(k) ?? -1) + 1;
+    taken.set(k, next);
+    strokes = [];
+    image = own[next % own.length] ?? null;
+    changed();
+  };
   for (let k = 0; k < CLASSES; k++) {
-    button(`${k}`, `Put a sample ${k} on the pad`, () => {
-      digits ??= samples();
-      const own = digits[k] ?? [];
-      const next = (taken.get(k) ?? -1) + 1;
-      taken.set(k, next);
-      strokes = [];
-      image = own[next % own.length] ?? null;
-      changed();
-    });
+    button(`${k}`, `Put a sample ${k} on the pad`, () => sample(k));
   }
   button("Clear", "Clear the pad", clear);
   onTheme(paint);
@@ -132,6 +134,7 @@ export function createPad(onChange: () => void): Pad {
     get image() {
       return image;
     },
+    sample,
     answer(shares) {
       const best = shares ? shares.indexOf(Math.max(...shares)) : -1;
       for (const [k, bar] of fills.entries()) {

@@ -16,8 +16,8 @@ import { createPad } from "./pad";
 import { createSliders } from "./sliders";
 import type { StaticHandlers, StaticSettings } from "./worker";
 
-/** Full colour at this weight: three standard deviations of the kernel before training. */
-const FULL = 0.15;
+/** Full colour at this weight: six standard deviations of the kernel before training. */
+const FULL = 0.3;
 
 const link = openLink({
   seed,
@@ -52,6 +52,16 @@ function firstLayer(kernel: Float32Array): Float32Array {
   });
 }
 
+const change = element<HTMLInputElement>("change");
+let drawn: Float32Array = new Float32Array();
+
+/** A matrix less that of the film's first snapshot. */
+function changed(matrix: Float32Array): Float32Array {
+  const first = run.film.frames[0]?.tensors;
+  const start = first && generateMatrix(first, first["generator.z"] as Float32Array);
+  return matrix.map((weight, at) => weight - (start?.[at] ?? 0));
+}
+
 function draw(): void {
   if (!shown) return;
   const { tensors, step } = shown;
@@ -59,7 +69,8 @@ function draw(): void {
   sliders.learned(learned);
   const matrix = generateMatrix(tensors, sliders.chosen ?? learned);
   const side = CHANNELS * F;
-  drawMatrix(element<HTMLCanvasElement>("kernels"), matrix, {
+  drawn = change.checked ? changed(matrix) : matrix;
+  drawMatrix(element<HTMLCanvasElement>("kernels"), drawn, {
     rows: side,
     columns: side,
     full: FULL,
@@ -69,7 +80,7 @@ function draw(): void {
   drawMatrix(element<HTMLCanvasElement>("first"), first, {
     rows: F,
     columns: side,
-    full: 3 * FULL,
+    full: 2 * FULL,
     tile: [F, F],
   });
   const most = matrix.reduce((a, x) => Math.max(a, Math.abs(x)), 0);
@@ -80,6 +91,23 @@ function draw(): void {
 
 const sliders = createSliders(draw);
 const pad = createPad(draw);
+
+// What lies on the pad at first tells the story without a click.
+pad.sample(3);
+change.onchange = draw;
+
+element("kernels").onpointermove = (event) => {
+  const { width } = (event.currentTarget as HTMLElement).getBoundingClientRect();
+  // Canvas pixels: kernels of 7 × 4 with 4 between them.
+  const [x, y] = [event.offsetX, event.offsetY].map((at) => (at * 508) / width) as [number, number];
+  const [column, row] = [x, y].map((at) => Math.floor((at % 32) / 4)) as [number, number];
+  const [o, i] = [Math.floor(x / 32), Math.floor(y / 32)];
+  const weight = drawn[(i * F + row) * CHANNELS * F + o * F + column] ?? 0;
+  const inside = column < F && row < F;
+  const place = `Input ${i + 1}, output ${o + 1}, row ${row + 1}, column ${column + 1}`;
+  show("weight", inside ? `${place}: ${weight.toFixed(3).replace("-", "−")}` : "");
+};
+element("kernels").onpointerleave = () => show("weight", "");
 
 const scrub = createScrub((frame, live) => {
   shown = frame;
@@ -94,6 +122,14 @@ function numbers(step: number, values: Readonly<Record<string, number>>): void {
   show("at-step", `${whole(step)}`);
   show("nats", (values.loss ?? 0).toFixed(3));
   show("right", percent(values.accuracy ?? 0));
+}
+
+/** Parameters learned directly, and those that generate. */
+function counts(nz: number, learned: number, made: number): void {
+  show("learned", whole(learned));
+  show("made", whole(made));
+  show("of-z", `${nz}`);
+  element("share").style.setProperty("--share", `${Math.min(1, learned / made)}`);
 }
 
 function showFilm(film: Film): void {
@@ -121,8 +157,8 @@ const run = createRun<StaticSettings, StaticHandlers>(
     worker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
     settings,
     onReady: ({ about, learned, made }) => {
-      show("learned", whole(learned));
-      show("made", whole(made));
+      counts(Number(about.nz), learned, made);
+      show("changed", "");
       show("source-of-data", `${about.source}`);
     },
     onStep: ({ step, values }, perSecond) => {
@@ -156,17 +192,12 @@ for (const id of ["nz", "batch", "steps", "seed"] as const) {
     problem(good ? "" : `${id} must be a whole number from ${min} to ${max}.`);
     if (!good) return;
     link.set(id, value);
-    parameters();
+    counts(link.values.nz, generatorParameters(link.values.nz), MADE);
     if (run.state !== "film") show("changed", "Reset, then Train takes the new settings.");
   };
 }
 
-function parameters(): void {
-  show("learned", whole(generatorParameters(link.values.nz)));
-  show("made", whole(MADE));
-  show("of-z", `${link.values.nz}`);
-}
-parameters();
+counts(link.values.nz, generatorParameters(link.values.nz), MADE);
 
 const save = async (): Promise<Uint8Array<ArrayBuffer>> => {
   if (!run.connection) throw new Error("nothing was trained yet");

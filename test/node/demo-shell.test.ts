@@ -140,7 +140,7 @@ test("the centre of mass is weighted by ink", () => {
   expect(centreOfMass(new Float32Array(784))).toEqual([14, 14]);
 });
 
-test("the running mean is over what there is, then over the last ten or so", () => {
+test("the running mean is over what there is, then over the last ones", () => {
   expect(runningMean([4, 2, 3], 10)).toEqual([4, 3, 3]);
-  expect(runningMean([0, 1, 1], 2)).toEqual([0, 0.5, 0.75]);
+  expect(runningMean([0, 1, 1, 3], 2)).toEqual([0, 0.5, 1, 2]);
 });
