@@ -47,6 +47,8 @@ const colour = (property: string): string => {
   return found;
 };
 
+const MOST_POINTS = 1000;
+
 /** The powers of ten within a range: a line each, without those between. */
 function decades(_: uPlot, __: number, least: number, most: number): number[] {
   const [from, to] = [Math.ceil(Math.log10(least)), Math.floor(Math.log10(most))];
@@ -61,13 +63,18 @@ export function createCurves(parent: HTMLElement, options: CurvesOptions): Curve
   let steps = 1;
   let marked: number | null = null;
   let plot: uPlot | null = null;
+  let drawing = false;
 
   const data = (): uPlot.AlignedData => {
+    // More than a point or two a pixel is not seen.
+    const each = Math.ceil(points.length / MOST_POINTS);
+    const seen = <T>(list: readonly T[]): T[] =>
+      each > 1 ? list.filter((_, k) => k % each === 0 || k === list.length - 1) : [...list];
     const columns = curves.flatMap(({ name, smooth = true }) => {
-      const each = points.map(({ values }) => values[name] ?? Number.NaN);
-      return smooth ? [each, runningMean(each, mean)] : [each];
+      const all = points.map(({ values }) => values[name] ?? Number.NaN);
+      return smooth ? [seen(all), seen(runningMean(all, mean))] : [seen(all)];
     });
-    return [points.map(({ step }) => step), ...columns];
+    return [seen(points.map(({ step }) => step)), ...columns];
   };
 
   const markCursor = (self: uPlot): void => {
@@ -143,7 +150,13 @@ export function createCurves(parent: HTMLElement, options: CurvesOptions): Curve
   return {
     set(next, whole) {
       [points, steps] = [next, whole];
-      plot?.setData(data());
+      if (drawing) return;
+      // Steps may come faster than frames.
+      drawing = true;
+      requestAnimationFrame(() => {
+        drawing = false;
+        plot?.setData(data());
+      });
     },
     cursor(step) {
       if (marked === step) return;

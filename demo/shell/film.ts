@@ -17,7 +17,7 @@ export interface Point {
   readonly values: Values;
 }
 
-/** Frames that are kept; beyond them every second one is dropped. */
+/** Frames that are kept. */
 const MOST = 120;
 
 /** A run's snapshots, and its curves. */
@@ -38,10 +38,21 @@ export class Film {
     const { frames } = this;
     while ((frames.at(-1)?.step ?? -1) >= frame.step) frames.pop();
     frames.push(frame);
-    if (frames.length <= MOST) return;
-    // The first and the last stay.
-    const kept = frames.filter((_, k) => k % 2 === 0 || k === frames.length - 1);
-    frames.splice(0, frames.length, ...kept);
+    if (frames.length > MOST) frames.splice(this.#leastMissed(), 1);
+  }
+
+  /**
+   * The frame between the first and the last whose neighbours are closest on a scale of √step: what is
+   * learned early changes the most.
+   */
+  #leastMissed(): number {
+    let [least, at] = [Infinity, 1];
+    for (let k = 1; k < this.frames.length - 1; k++) {
+      const [before = 0, after = 0] = [this.frames[k - 1]?.step, this.frames[k + 1]?.step];
+      const gap = Math.sqrt(after) - Math.sqrt(before);
+      if (gap < least) [least, at] = [gap, k];
+    }
+    return at;
   }
 
   /** Adds a step's numbers; those of steps at or after it go. */
@@ -110,10 +121,12 @@ function thinned<T>(list: readonly T[], most: number): T[] {
  * @param frames How many snapshots it keeps: earlier ones closer, as learning slows down.
  */
 export async function writeFilm(film: Film, frames = 8): Promise<Uint8Array<ArrayBuffer>> {
-  const last = film.frames.length - 1;
-  const wanted = Array.from({ length: frames }, (_, k) =>
-    Math.round(last * (k / Math.max(1, frames - 1)) ** 2),
-  );
+  // The snapshot nearest to each of these steps.
+  const wanted = Array.from({ length: frames }, (_, k) => {
+    const step = film.end * (k / Math.max(1, frames - 1)) ** 2;
+    const away = film.frames.map((frame) => Math.abs(frame.step - step));
+    return away.indexOf(Math.min(...away));
+  });
   const kept = [...new Set(wanted)].flatMap((k) => film.frames[k] ?? []);
   const [first] = kept;
   if (!first) throw new FilmError("a film without snapshots cannot be written");

@@ -91,7 +91,6 @@ function themeButton(button: HTMLButtonElement): void {
  * @param file This page's file, "spectrum.html" for instance.
  */
 export function mountFrame(file: string, complaints: readonly string[] = []): void {
-  const hash = location.hash;
   const links = PAGES.map(([page, name]) => {
     const here = page === file ? ' aria-current="page"' : "";
     return `<li><a href="./${page}"${here}>${name}</a></li>`;
@@ -108,9 +107,7 @@ export function mountFrame(file: string, complaints: readonly string[] = []): vo
   themeButton(element("theme"));
   if (complaints.length > 0) show("complaints", complaints.join(" "));
   // Another link to this page is another experiment.
-  window.addEventListener("hashchange", () => {
-    if (location.hash !== hash) location.reload();
-  });
+  window.addEventListener("hashchange", () => location.reload());
 }
 
 /**
@@ -118,13 +115,22 @@ export function mountFrame(file: string, complaints: readonly string[] = []): vo
  * @param path Its path in the repository. @param text Its text, by a `?raw` import.
  */
 export function mountSource(path: string, text: string): void {
-  element("source").innerHTML =
-    `<summary>The equations in code: <code></code></summary><pre></pre>`;
+  const details = element<HTMLDetailsElement>("source");
+  for (const link of document.querySelectorAll<HTMLAnchorElement>('a[href="#source"]')) {
+    // The address keeps the settings.
+    link.onclick = (event) => {
+      event.preventDefault();
+      details.open = true;
+      details.scrollIntoView({ behavior: calm() ? "auto" : "smooth" });
+      details.querySelector("summary")?.focus({ preventScroll: true });
+    };
+  }
+  details.innerHTML = `<summary>The equations in code: <code></code></summary><pre></pre>`;
   for (const [query, content] of [
     ["code", path],
     ["pre", text],
   ] as const) {
-    const found = element("source").querySelector(query);
+    const found = details.querySelector(query);
     if (found) found.textContent = content;
   }
 }

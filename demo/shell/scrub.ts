@@ -39,7 +39,7 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
   element("scrub").innerHTML = `
     <button id="play" type="button" class="quiet">Play</button>
     <input id="at" type="range" min="0" max="1" step="any" value="0" aria-label="Step of the run" />
-    <output id="shown" for="at"></output>`;
+    <span id="shown"></span>`;
   const [button, slider] = [element<HTMLButtonElement>("play"), element<HTMLInputElement>("at")];
   const output = element("shown");
   let film = new Film();

@@ -44,6 +44,8 @@ export function createPad(onChange: () => void): Pad {
   let strokes: Stroke[] = [];
   let image: Float32Array | null = null;
   let drawing = false;
+  // The answer is spoken where it was asked for, not with every snapshot.
+  let ask = false;
   let digits: Float32Array[][] | null = null;
   const taken = new Map<number, number>();
 
@@ -97,7 +99,10 @@ export function createPad(onChange: () => void): Pad {
     changed();
   };
   canvas.onpointerup = canvas.onpointercancel = () => {
+    if (!drawing) return;
     drawing = false;
+    ask = true;
+    onChange();
   };
 
   const button = (text: string, label: string, click: () => void): void => {
@@ -118,7 +123,10 @@ export function createPad(onChange: () => void): Pad {
     changed();
   };
   for (let k = 0; k < CLASSES; k++) {
-    button(`${k}`, `Put a sample ${k} on the pad`, () => sample(k));
+    button(`${k}`, `Put a sample ${k} on the pad`, () => {
+      ask = true;
+      sample(k);
+    });
   }
   button("Clear", "Clear the pad", clear);
   onTheme(paint);
@@ -127,7 +135,8 @@ export function createPad(onChange: () => void): Pad {
   bars.innerHTML = `<div class="bars" aria-hidden="true">${Array.from(
     { length: CLASSES },
     (_, k) => `<div class="bar"><i></i><b>${k}</b></div>`,
-  ).join("")}</div><p id="says" role="status"></p>`;
+  ).join("")}</div><p id="says"></p>
+    <p id="heard" class="unseen" role="status"></p>`;
   const fills = [...bars.querySelectorAll<HTMLElement>(".bar")];
   paint();
   return {
@@ -144,6 +153,8 @@ export function createPad(onChange: () => void): Pad {
       const says = element("says");
       const text = shares ? `Reads ${best}, ${percent(shares[best] ?? 0)}` : "";
       if (says.textContent !== text) says.textContent = text;
+      if (ask) element("heard").textContent = text;
+      ask = false;
     },
   };
 }

@@ -36,7 +36,7 @@ let shown: Frame | null = null;
 const loss = createCurves(element("loss"), {
   curves: [{ name: "loss", label: "loss", colour: "--orange" }],
   log: true,
-  range: [0.01, 4],
+  range: [0.004, 4],
 });
 const accuracy = createCurves(element("accuracy"), {
   curves: [{ name: "accuracy", label: "right", colour: "--blue" }],

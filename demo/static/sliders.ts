@@ -22,7 +22,7 @@ export function createSliders(onChange: () => void): Sliders {
   const list = parent.querySelector(".z") as HTMLElement;
   const back = element<HTMLButtonElement>("back");
   let inputs: HTMLInputElement[] = [];
-  let outputs: HTMLOutputElement[] = [];
+  let outputs: HTMLElement[] = [];
   let chosen: Float32Array | null = null;
   let learnt = new Float32Array();
 
@@ -44,7 +44,7 @@ export function createSliders(onChange: () => void): Sliders {
       const label = document.createElement("label");
       label.innerHTML = `<i>z<sub>${k + 1}</sub></i>
         <input type="range" min="${-REACH}" max="${REACH}" step="0.01" value="0" />
-        <output></output>`;
+        <span></span>`;
       const input = label.querySelector("input") as HTMLInputElement;
       input.oninput = () => {
         chosen = Float32Array.from(inputs, (each, at) =>
@@ -55,7 +55,7 @@ export function createSliders(onChange: () => void): Sliders {
         onChange();
       };
       inputs.push(input);
-      outputs.push(label.querySelector("output") as HTMLOutputElement);
+      outputs.push(label.querySelector("span") as HTMLElement);
       list.append(label);
     }
   };

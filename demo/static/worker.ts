@@ -88,6 +88,18 @@ function settingsOf(checkpoint: Checkpoint, asked: StaticSettings): ImageSetting
   return { ...settings, steps };
 }
 
+/** Refuses to go on with other data. */
+function checkData({ data, file }: Checkpoint, here: Awaited<ReturnType<typeof identity>>): void {
+  if (data.sha256 === undefined || data.sha256 === here.sha256) return;
+  const was = `${data.name} (${data.samples} digits)`;
+  const is = `${here.name} (${here.samples} digits)`;
+  throw new CheckpointError(
+    file,
+    `it was trained on ${was}, here are ${is}; give it after its own data`,
+  );
+}
+
+/** What identifies training data, as in the terminal: their number and SHA-256 over labels and images. */
 async function identity({ labels, images, count, source }: ImageSplit["train"]) {
   const all = new Uint8Array(labels.length + images.length);
   all.set(labels);
@@ -111,15 +123,18 @@ async function open(
   const variables = new Variables(device, seed);
   const program = trainStep(net, crossEntropy, optimizerOf(settings), { batch });
   const compiling = compile(device, program, { variables });
+  // Where the data are refused, it ends with the device.
+  compiling.catch(() => undefined);
   // Drawn while the adapter compiles.
   const data = asked.files
     ? mnistSplit(await readMnist(asked.files))
     : digitsSplit({ train: asked.train, validation: 1, test: 1 });
   const step = await compiling;
   if (checkpoint) restoreCheckpoint(checkpoint, variables, [...(program.updates?.keys() ?? [])]);
+  const trainedOn = await (checkpoint && identity(data.train));
+  if (checkpoint && trainedOn) checkData(checkpoint, trainedOn);
   const source = batchSource(data.train, { batch, seed, shuffle: true, reuse: true });
   const { variable } = slabsOf(net).parameters;
-  let trainedOn: Promise<Awaited<ReturnType<typeof identity>>> | undefined;
 
   return {
     steps,
@@ -142,14 +157,13 @@ async function open(
       return Object.fromEntries(tensors);
     },
     async snapshot() {
-      trainedOn ??= identity(data.train);
       const { model, ...rest } = settings;
       const optimizer = optimizerOf(settings).settings;
       return saveCheckpoint(variables, {
         model,
         settings: rest as never,
         optimizer,
-        data: await trainedOn,
+        data: trainedOn ?? (await identity(data.train)),
       });
     },
     async finish(progress) {
