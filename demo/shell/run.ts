@@ -36,8 +36,8 @@ export interface RunOptions<S> {
   onDone(values: Values): string;
   /** The state has changed. */
   onState?(state: RunState): void;
-  /** The film to show is another one: a new run's, or after a reset the stored one. */
-  onFilm?(film: Film): void;
+  /** The film to show is another one: a new run's, or the stored one, now and after a reset. */
+  onFilm?(film: Film, stored: boolean): void;
 }
 
 /** A run as the page sees it. */
@@ -116,11 +116,11 @@ function measureTasks(measured: Measured): void {
 
 /**
  * Fills `#run` with the buttons Train, Step and Reset, the progress bar and the status line.
- * @param stored The film that is shown before and after.
+ * @param storing The film that is shown before and after, told by `onFilm` once it is there.
  */
 export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>>(
   options: RunOptions<S>,
-  stored: Film,
+  storing: Film | Promise<Film>,
 ): Run<H> {
   element("run").innerHTML = `
     <button id="train" type="button" class="main">Train</button>
@@ -135,6 +135,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   const status = element("status");
 
   let state: RunState = "film";
+  let stored = new Film();
   let film = stored;
   let ready: Ready | null = null;
   let connection: Connection<H> | null = null;
@@ -264,7 +265,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     if (from !== "last") {
       recovered = -Infinity;
       film = new Film({ steps: ready.steps, ...ready.about });
-      options.onFilm?.(film);
+      options.onFilm?.(film, false);
     }
     sayAdapter(ready.adapter);
     measured.step = progress.value = ready.step;
@@ -312,7 +313,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       measured.step = progress.value = 0;
       problem("");
       enter("film", "");
-      options.onFilm?.(film);
+      options.onFilm?.(film, true);
     },
     async resume(bytes, file) {
       if (state === "training") await run.pause();
@@ -342,5 +343,11 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   // The device ends with the page, also where the page is kept for going back.
   window.addEventListener("pagehide", () => void run.reset());
   enter("film", "");
+  void Promise.resolve(storing).then((found) => {
+    stored = found;
+    if (state !== "film") return;
+    film = stored;
+    options.onFilm?.(film, true);
+  });
   return run;
 }

@@ -84,8 +84,8 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
   // Time of training since the last picture and snapshot, and the samples of that time.
   let [busy, samples, unkept] = [0, 0, 0];
   let period = 200;
-  // Of a run that was just made there is no picture yet.
-  let fresh = true;
+  // The step of the last picture; of a run that was just made there is none.
+  let pictured = -1;
 
   const current = (): Session => {
     if (!session) throw new Error("nothing was started");
@@ -94,13 +94,13 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
 
   const picture = async (): Promise<void> => {
     const tensors = await current().frame();
+    pictured = taken;
     emit({ kind: "frame", step: taken, tensors });
   };
 
   const advance = async (): Promise<void> => {
     const run = current();
-    if (fresh) await picture();
-    fresh = false;
+    if (pictured < 0) await picture();
     const began = performance.now();
     const values = await run.train();
     taken++;
@@ -113,7 +113,6 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     }
     const perSecond = (1000 * samples) / busy;
     emit({ kind: "step", step: taken, values, perSecond });
-    // A paused run's picture is up to date.
     if (busy > period || !running || taken >= run.steps) {
       [busy, samples] = [0, 0];
       await picture();
@@ -185,7 +184,7 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
       period = asked.settings.period;
       kept = from;
       taken = session.step;
-      fresh = true;
+      pictured = -1;
       [busy, samples, unkept] = [0, 0, 0];
       const { vendor, architecture, description, software } = device.adapter;
       const called = [vendor, architecture, description].filter(Boolean).join(" ") || "unnamed";
@@ -205,6 +204,7 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
       if (!running) return;
       running = false;
       await loop;
+      if (pictured !== taken && device?.lost === false) await picture();
     },
     /** One step. */
     step: async (_: null): Promise<void> => {

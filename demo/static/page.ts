@@ -132,12 +132,12 @@ function counts(nz: number, learned: number, made: number): void {
   element("share").style.setProperty("--share", `${Math.min(1, learned / made)}`);
 }
 
-function showFilm(film: Film): void {
+function showFilm(film: Film, isStored: boolean): void {
   sliders.release();
   const steps = Number(film.about.steps ?? film.end) || link.values.steps;
   loss.set(film.points, steps);
   accuracy.set(film.points, steps);
-  scrub.show(film, film === stored);
+  scrub.show(film, isStored);
 }
 
 function settings(): StaticSettings {
@@ -151,7 +151,6 @@ function told(): Told {
   return { seed: chosen, nz, batch, steps, ...run.ready?.about };
 }
 
-const stored = await storedFilm("static");
 const run = createRun<StaticSettings, StaticHandlers>(
   {
     worker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
@@ -178,9 +177,8 @@ const run = createRun<StaticSettings, StaticHandlers>(
     },
     onFilm: showFilm,
   },
-  stored,
+  storedFilm("static"),
 );
-showFilm(stored);
 
 for (const id of ["nz", "batch", "steps", "seed"] as const) {
   const input = element<HTMLInputElement | HTMLSelectElement>(`set-${id}`);

@@ -104,7 +104,7 @@ function mnistFiles(count: number): string[] {
 
 describe("the static page", () => {
   test("trains in its worker, reads a drawn digit, morphs, and leaves nothing on the GPU", async () => {
-    const opened = await site.open("demo/#steps=100&test=100&seed=1");
+    const opened = await site.open("demo/#steps=80&test=100&seed=1");
     const { page, faults } = opened;
     await settled(opened, "shown", /A stored run, step \d+/);
     expect([await text(page, "made"), await text(page, "learned")]).toEqual(["12,544", "4,244"]);
@@ -152,7 +152,7 @@ describe("the static page", () => {
     await until(opened, "over");
     expect(await text(page, "status")).toMatch(/^Test error \d+\.\d\d % on 100 unseen digits/);
     const losses = await curve(page, "loss");
-    expect(losses).toHaveLength(100);
+    expect(losses).toHaveLength(80);
     expect(mean(losses.slice(-10))).toBeLessThan(0.4 * mean(losses.slice(0, 10)));
     const measured = await page.evaluate(async () => {
       const { longestTask, firstStep, dispose } = window.hyperloomDemo;
