@@ -103,7 +103,8 @@ export function mountFrame(file: string, complaints: readonly string[] = []): vo
     <nav aria-label="Pages"><ul>${links.join("")}</ul></nav>
     <button id="theme" type="button" class="quiet"></button>`;
   footer.innerHTML = `<p>Nothing is fetched from elsewhere or sent anywhere. The method:
-    <cite>Ha, Dai, Le, <a href="https://arxiv.org/abs/1609.09106">HyperNetworks</a>, 2016</cite>.</p>`;
+    <cite>Ha, Dai, Le, <a href="https://arxiv.org/abs/1609.09106">HyperNetworks</a>, 2016</cite>.
+    Curves are drawn by uPlot (<a href="./licences.txt">licence</a>).</p>`;
   themeButton(element("theme"));
   if (complaints.length > 0) show("complaints", complaints.join(" "));
   // Another link to this page is another experiment.

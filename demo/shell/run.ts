@@ -84,7 +84,7 @@ declare global {
 }
 
 /** A device that is lost sooner after another one is no accident. */
-const SHORT_LIFE_MS = 5000;
+const SHORT_LIFE_MS = 15_000;
 
 /** Between two pictures; fewer where motion is not wanted. */
 const period = (): number => (matchMedia("(prefers-reduced-motion: reduce)").matches ? 5000 : 150);
