@@ -35,6 +35,7 @@ export default defineConfig({
     alias: [
       { find: "hyperloom/data", replacement: here("../src/data/index.ts") },
       { find: "hyperloom/gpu", replacement: here("../src/gpu/index.ts") },
+      { find: "hyperloom/train", replacement: here("../src/train/index.ts") },
       { find: "hyperloom", replacement: here("../src/index.ts") },
     ],
   },

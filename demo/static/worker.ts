@@ -1,33 +1,37 @@
 /** Trains the hyper-CNN on digits; the page draws what it tells. */
 import {
-  batchSource,
   type Checkpoint,
   CheckpointError,
-  checkpointSettings,
   compile,
   countParameters,
   crossEntropy,
   type Device,
-  digitsSplit,
-  evaluateImages,
   evaluation,
-  evaluationBatch,
   type HyperCnnOptions,
   hyperCnn,
-  type ImageSettings,
-  type ImageSplit,
-  type MnistFiles,
-  mnistSplit,
   modelSpec,
-  optimizerOf,
   readCheckpoint,
-  readMnist,
   restoreCheckpoint,
   saveCheckpoint,
   slabsOf,
   trainStep,
   Variables,
 } from "hyperloom";
+import {
+  batchSource,
+  digitsSplit,
+  type ImageSplit,
+  type MnistFiles,
+  mnistSplit,
+  readMnist,
+} from "hyperloom/data";
+import {
+  checkpointSettings,
+  evaluateImages,
+  evaluationBatch,
+  type ImageSettings,
+  optimizerOf,
+} from "hyperloom/train";
 import { type CommonSettings, type Session, trainer } from "../shell/trainer";
 import { MADE } from "./network";
 

@@ -28,7 +28,11 @@ async function examples(folder: string): Promise<void> {
     plugins: [wgsl()],
     build: {
       outDir: join(folder, "readme/node_modules/hyperloom/dist"),
-      lib: { entry: "src/index.ts", formats: ["es"], fileName: () => "index.js" },
+      lib: {
+        entry: { index: "src/index.ts", data: "src/data/index.ts" },
+        formats: ["es"],
+        fileName: (_, name) => `${name}.js`,
+      },
     },
   });
   const page = block("html", "hyperCnn").replaceAll("batch: 32", "batch: 8").replace("100", "30");
