@@ -56,6 +56,7 @@ function choices(
         blocks({ LANES }).map((overrides) => ["block", overrides] as const),
       ),
       ...blocks().map((overrides) => ["quad", overrides] as const),
+      ...lanes.map((LANES) => ["single", { LANES }] as const),
     ],
   };
 }
@@ -104,12 +105,14 @@ const SHAPES: Readonly<
   contraction: {
     wide: { "": [["contraction", [12, 64, 64, 3, 64]]] },
     narrow: { "": [["contraction", [4, 16, 16, 3, 32]]] },
+    tiny: { "": [["contraction", [1, 16, 16, 7, 4]]] },
     gradient: {
       "": [
         ["contraction-gradient", [12, 64, 64, 3, 64]],
         ["contraction-gradient", [4, 16, 16, 3, 32]],
       ],
     },
+    "tiny-gradient": { "": [["contraction-gradient", [1, 16, 16, 7, 4]]] },
   },
 };
 

@@ -6,6 +6,7 @@ import {
   contractionGradientA,
   contractionGradientASubgroups,
 } from "../../shaders/contraction_gradient_a.wgsl";
+import { contractionSingle } from "../../shaders/contraction_single.wgsl";
 import { contractionGradientSum } from "../../shaders/contraction_gradient_sum.wgsl";
 import {
   contractionGradientW,
@@ -23,7 +24,13 @@ import {
   type Tensor,
 } from "../graph/node";
 import { type Shape, size, type TensorType } from "../graph/shape";
-import { type Block, blockFor, contractionClass } from "./contraction-variants";
+import {
+  type Block,
+  blockFor,
+  contractionClass,
+  gradientClass,
+  singleLanes,
+} from "./contraction-variants";
 import { matmul } from "./matmul";
 import { sum as sumOver } from "./reduce";
 import { constant } from "./sources";
@@ -98,14 +105,32 @@ export const contractionOp: Op<ContractionAttrs> = {
     const { slices, d, columns, ...s } = sizesOf(a, w);
     const { outputs, width, plane } = node.attrs;
     const rows = s.tiles * slices;
-    const block = blockFor(rows, columns, contractionClass(rows * columns * d), target);
+    const shape = contractionClass(rows * columns * d);
+    const call = {
+      bind: { a, a_scalars: a, w, w_scalars: w, b, tiles, y: node.outputs[0] },
+      uniforms: { rows, slices, d, columns, outputs, width, plane },
+      flops: 2 * rows * columns * d,
+    };
+    const single = singleLanes(shape, target);
+    const steps = d % 4 === 0 ? d / 4 : d;
+    if (single !== null && steps <= MAX_LOOP_TRIPS - 1) {
+      return [
+        dispatch(contractionSingle, {
+          ...call,
+          overrides: { LANES: single, VECTORS: Number(d % 4 === 0) },
+          grid: linearGrid((rows * columns) / single),
+          // Along d, then the padding behind a layer.
+          trips: steps + SLAB_PADDING + 2,
+          longestLoop: Math.max(steps, SLAB_PADDING),
+        }),
+      ];
+    }
+    const block = blockFor(rows, columns, shape, target);
     return [
       dispatch(block.side === 2 ? contractionSubgroups : contractionKernel, {
-        bind: { a, a_scalars: a, w, w_scalars: w, b, tiles, y: node.outputs[0] },
-        uniforms: { rows, slices, d, columns, outputs, width, plane },
+        ...call,
         overrides: blockOverrides(block, d),
         grid: linearGrid(workgroups(blocks(rows, columns, block), block)),
-        flops: 2 * rows * columns * d,
         // Along d, then two loops over the rows, each of which may begin a layer.
         trips: Math.ceil(d / 4) + block.rows * (3 + SLAB_PADDING) + 3,
         longestLoop: Math.max(Math.ceil(d / 4), SLAB_PADDING),
@@ -163,7 +188,8 @@ export const contractionGradientAOp: Op<ContractionAttrs & { readonly a: Shape }
     const [da] = node.outputs;
     const { slices, d, height, columns, ...s } = sizesOf(da, w);
     const { outputs, width, plane } = node.attrs;
-    const block = blockFor(slices, d, "gradient", target);
+    const shape = gradientClass(s.tiles * slices * columns * d);
+    const block = blockFor(slices, d, shape, target);
     return [
       dispatch(block.side === 2 ? contractionGradientASubgroups : contractionGradientA, {
         bind: { dy, w, w_scalars: w, tiles, da },
@@ -208,7 +234,8 @@ export const contractionGradientWOp: Op<
     const [dw, db] = node.outputs;
     const { slices, d, columns, ...s } = sizesOf(a, dw);
     const { outputs, width, plane } = node.attrs;
-    const block = blockFor(columns, d, "gradient", target);
+    const shape = gradientClass(s.tiles * slices * columns * d);
+    const block = blockFor(columns, d, shape, target);
     const own = blocks(columns, d, block);
     const most = Math.floor((s.tiles * slices) / SHORTEST_PART[target.adapter]);
     const wanted = Math.min(Math.ceil(WANTED_BLOCKS[target.adapter] / own), most, s.tiles);

@@ -72,13 +72,17 @@ const MAX_TAPS = 9;
 
 const padded = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
 
-/** Taps of one term: all of them, or chunks that begin at a vec4, up to a tenth of them in vain. */
+// Taps in vain that chunks may have: up to a seventh, so that 7 and 28 taps take the kernel of 8, and
+// the products of a convolution share what is dear to compile.
+const MOST_PADDING = 8 / 7;
+
+/** Taps of one term: chunks that begin at a vec4, the longest that fit; else all of them, or the least. */
 function chunkOf(taps: number, step: number, columns: number): number {
   const most = Math.min(MAX_TAPS, Math.floor((WINDOW - columns) / step) + 1);
-  if (taps <= most) return taps;
   const unit = 4 / step;
   const sizes = Array.from({ length: Math.floor(most / unit) }, (_, i) => (i + 1) * unit).reverse();
-  return sizes.find((size) => padded(taps, size) <= 1.1 * padded(taps, unit)) ?? unit;
+  const fitting = sizes.find((size) => padded(taps, size) <= MOST_PADDING * taps);
+  return fitting ?? (taps <= most ? taps : unit);
 }
 
 /** Terms of a trip round the loop, as the kernel has lines for, unless zeros would fill up the last. */
@@ -158,6 +162,8 @@ export function correlate(c: Correlation, choice: ConvChoice): readonly Dispatch
       blocks,
       terms,
       live_terms: liveTerms,
+      taps: chunk,
+      depth: tile.depth,
       chunks,
       term_phases: c.termPhases,
       term_rows: c.t2,
@@ -175,10 +181,9 @@ export function correlate(c: Correlation, choice: ConvChoice): readonly Dispatch
       offset_t2: c.termStep * row,
       offset_chunk: (chunk * c.tapStep) / 4,
     },
-    overrides: { TAPS: chunk, DEPTH: tile.depth },
     grid: [packX, packY, 1],
     flops: 4 * (c.images * image + weightTerms * chunk * tile.depth),
-    trips: Math.max(piece, chunk) + 1,
+    trips: Math.max(piece, chunk * (tile.depth + 2)) + 1,
   });
 
   const partial = parts === 1 ? c.result : scratch(parts * c.elements);

@@ -47,8 +47,9 @@ export const VARIANT_KERNELS = {
     },
   },
   contraction: {
-    shapes: ["wide", "narrow", "gradient"],
+    shapes: ["wide", "narrow", "tiny", "gradient", "tiny-gradient"],
     kernels: {
+      single: { LANES: powers(256) },
       block: { ROWS: [4, 8, 16], COLS: [4, 8, 16], LANES: powers(256) },
       quad: { ROWS: [4, 8, 16], COLS: [4, 8, 16] },
     },
