@@ -186,6 +186,7 @@ export function defaultCases(): NamedCase[] {
       contraction: [
         [12, 64, 64, 3, 64],
         [1, 256, 256, 3, 64],
+        [1, 16, 16, 7, 4],
       ],
       "contraction-gradient": [
         [12, 64, 64, 3, 64],

@@ -71,6 +71,8 @@ function sizesOf(a: TensorType, w: TensorType): Sizes {
 const LONGEST_LOOP = MAX_LOOP_TRIPS / 2;
 /** Longest embedding: the kernels step along it by 4. */
 export const MAX_D = 4 * MAX_LOOP_TRIPS;
+// Rows · d, and columns, of a gradient by a for which no product of matrices is compiled.
+const FEW = 256;
 // Zeros behind a layer in the slab, at most.
 const SLAB_PADDING = SLAB_ALIGNMENT - 1;
 
@@ -148,9 +150,11 @@ export const contractionOp: Op<ContractionAttrs> = {
       tiles,
     );
     const { columns, d, ...s } = sizesOf(a, w);
-    // Rows that are no vectors would have to be packed first: a third dispatch.
+    // Rows that are no vectors would have to be packed first: a third dispatch. Of a few numbers (an
+    // embedding's gradient) the sum is short, and its kernel one that the gradient has anyway.
+    const few = Math.max(s.tiles * d, columns) <= FEW;
     const da =
-      node.attrs.plain && (d % 4 === 0 || columns > LONGEST_LOOP)
+      node.attrs.plain && !few && (d % 4 === 0 || columns > LONGEST_LOOP)
         ? reshape(matmul(reshape(dy, [s.tiles, columns]), reshape(w, [columns, d])), a.shape)
         : apply1(contractionGradientAOp, { ...node.attrs, a: a.shape }, dy, w, tiles);
     return [da, dw ?? null, db ?? null, null];
