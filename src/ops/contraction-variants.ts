@@ -37,7 +37,6 @@ export const contractionVariants: VariantTable = {
         "1.3 ms for [32×784]·[784×10] where quad has 0.3, and compiled in 15 ms in place of 83",
     },
     {
-      op: "contraction",
       adapter: "software",
       shape: "tiny-gradient",
       kernel: "quad",
@@ -45,7 +44,6 @@ export const contractionVariants: VariantTable = {
       measured: "compiled in 25 to 32 ms; 8 × 16 in 69",
     },
     {
-      op: "contraction",
       adapter: "software",
       shape: "tiny-gradient",
       kernel: "block",
@@ -53,7 +51,6 @@ export const contractionVariants: VariantTable = {
       measured: "as quad",
     },
     {
-      op: "contraction",
       adapter: "software",
       shape: "wide",
       kernel: "quad",
