@@ -30,7 +30,8 @@ export const whole = (value: number): string => Math.round(value).toLocaleString
 
 /** Shows a problem, or with "" none. */
 export function problem(text: string): void {
-  show("problem", text.replaceAll("..", "."));
+  // Sentences are put together from messages that may end with a full stop.
+  show("problem", text.replaceAll(/\.\.(?= |$)/g, "."));
 }
 
 /** Names the adapter that trains. */

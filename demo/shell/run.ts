@@ -249,11 +249,17 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       });
     } catch (error) {
       const { name, message } = error as WorkerError;
-      if (name === "NoDeviceError") {
+      if (name === "NoDeviceError" && from === "last") {
+        fail(message, "“Train again” tries once more, from the last snapshot");
+      } else if (name === "NoDeviceError") {
         problem(`This page cannot train here: ${message}. The stored run below goes on.`);
         connection?.end();
         connection = null;
         enter("film", "");
+        if (film !== stored) {
+          film = stored;
+          options.onFilm?.(film, true);
+        }
       } else if (from instanceof Uint8Array) {
         problem(`${message}.`);
         enter(before, "");
@@ -339,6 +345,8 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     await ask("step", null);
     status.textContent = `Step ${measured.step}.`;
   };
+  // The worker's script is there when it is asked for.
+  button.onpointerenter = button.onfocus = () => void open();
   resetButton.onclick = () => void run.reset();
   // The device ends with the page, also where the page is kept for going back.
   window.addEventListener("pagehide", () => void run.reset());

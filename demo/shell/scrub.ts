@@ -11,8 +11,10 @@ export interface Scrub {
   show(film: Film, stored: boolean): void;
   /** The film has grown; true where its end is what is looked at. */
   grown(): boolean;
-  /** Stops playing and stays where it is. */
+  /** Stops playing where it is, while a run starts: on two cores the film would slow it down. */
   hold(): void;
+  /** Goes on with what `hold` stopped. */
+  release(): void;
   /** Whether the newest snapshot is looked at. */
   readonly follows: boolean;
   /** The step that is looked at. */
@@ -46,6 +48,7 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
   let isStored = true;
   let following = false;
   let playing = false;
+  let held = false;
   let last = 0;
 
   const draw = (step: number): void => {
@@ -100,6 +103,7 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
 
   return {
     show(next, stored) {
+      held = false;
       film = next;
       isStored = stored;
       slider.max = `${Math.max(1, film.end)}`;
@@ -117,7 +121,14 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
       if (following) draw(film.end);
       return following;
     },
-    hold: () => setPlaying(false),
+    hold() {
+      held = playing;
+      setPlaying(false);
+    },
+    release() {
+      if (held) setPlaying(true);
+      held = false;
+    },
     get follows() {
       return following;
     },

@@ -80,6 +80,8 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
   let running = false;
   let loop: Promise<void> = Promise.resolve();
   let taken = 0;
+  // What waits for the step under way, since a snapshot is of one step.
+  const waiting: (() => Promise<void>)[] = [];
   let emit: (event: TrainingEvent, transfer?: Transferable[]) => void = () => {};
   // Time of training since the last picture and snapshot, and the samples of that time.
   let [busy, samples, unkept] = [0, 0, 0];
@@ -138,12 +140,16 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
 
   const work = async (): Promise<void> => {
     try {
-      while (running && taken < current().steps) await advance();
+      while (running && taken < current().steps) {
+        await advance();
+        for (let next = waiting.shift(); next; next = waiting.shift()) await next();
+      }
       if (taken >= current().steps && running) await end();
       running = false;
     } catch (error) {
       stop(error);
     }
+    for (const next of waiting.splice(0)) await next();
   };
 
   const close = (): { live: number } => {
@@ -213,10 +219,15 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
       await loop;
     },
     /** The present state as a checkpoint. */
-    save: async (_: null): Promise<Uint8Array<ArrayBuffer>> => {
-      const bytes = await current().snapshot();
-      kept = bytes;
-      return bytes;
+    save: (_: null): Promise<Uint8Array<ArrayBuffer>> => {
+      const save = async (): Promise<Uint8Array<ArrayBuffer>> => {
+        kept = await current().snapshot();
+        return kept;
+      };
+      if (!running) return loop.then(save);
+      return new Promise((resolve, reject) => {
+        waiting.push(() => save().then(resolve, reject));
+      });
     },
     /** Loses the device on purpose. */
     unplug: (_: null): void => device?.gpu.destroy(),

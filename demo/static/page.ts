@@ -148,7 +148,8 @@ function settings(): StaticSettings {
 /** What of this run the texts tell: of the run at hand, or of the next. */
 function told(): Told {
   const { seed: chosen, nz, batch, steps } = link.values;
-  return { seed: chosen, nz, batch, steps, ...run.ready?.about };
+  const { ready } = run;
+  return { seed: chosen, nz, batch, steps: ready?.steps ?? steps, ...ready?.about };
 }
 
 const run = createRun<StaticSettings, StaticHandlers>(
@@ -170,6 +171,8 @@ const run = createRun<StaticSettings, StaticHandlers>(
     onDone: ({ error = 0, samples = 0 }) =>
       `Test error ${percent(error, 2)} on ${whole(samples)} unseen digits.`,
     onState: (state) => {
+      if (state === "starting") scrub.hold();
+      else scrub.release();
       for (const id of ["save", "unplug"]) {
         element<HTMLButtonElement>(id).disabled =
           id === "unplug" ? state !== "training" : !["training", "paused", "over"].includes(state);
