@@ -134,7 +134,7 @@ export async function settled(
   id: string,
   pattern: RegExp,
 ): Promise<void> {
-  for (const end = performance.now() + 200_000; performance.now() < end; ) {
+  for (const end = performance.now() + 90_000; performance.now() < end; ) {
     if (pattern.test(await text(page, id))) return;
     const problem = id === "log" ? "" : await text(page, "problem");
     if (faults.length > 0 || (id !== "problem" && problem !== "")) {
@@ -144,14 +144,14 @@ export async function settled(
       setTimeout(resolve, 50);
     });
   }
-  throw new Error(`${id} says "${await text(page, id)}" after 200 s, must match ${pattern}`);
+  throw new Error(`${id} says "${await text(page, id)}" after 90 s, must match ${pattern}`);
 }
 
 /** Waits until the page's run is in a state; throws where it is "failed" in its place. */
 export async function until({ page, faults }: Opened, state: string): Promise<void> {
   await page.waitForFunction(
     (wanted) => [wanted, "failed"].includes(document.body.dataset.state ?? ""),
-    { timeout: 200_000, polling: 50 },
+    { timeout: 90_000, polling: 50 },
     state,
   );
   const found = await page.$eval("body", (body) => body.dataset.state);
@@ -162,7 +162,7 @@ export async function until({ page, faults }: Opened, state: string): Promise<vo
 
 /** Waits until the run has taken so many steps. */
 export async function steps({ page }: Opened, count: number): Promise<void> {
-  const options = { timeout: 200_000, polling: 50 };
+  const options = { timeout: 90_000, polling: 50 };
   await page.waitForFunction((least) => window.hyperloomDemo.step >= least, options, count);
 }
 
