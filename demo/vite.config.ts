@@ -34,6 +34,7 @@ export default defineConfig({
     // The longer name first: the first that fits is taken.
     alias: [
       { find: "hyperloom/data", replacement: here("../src/data/index.ts") },
+      { find: "hyperloom/train", replacement: here("../src/train/index.ts") },
       { find: "hyperloom/gpu", replacement: here("../src/gpu/index.ts") },
       { find: "hyperloom/train", replacement: here("../src/train/index.ts") },
       { find: "hyperloom", replacement: here("../src/index.ts") },

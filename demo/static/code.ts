@@ -16,9 +16,10 @@ export function command({ seed, nz, batch, steps }: Told): string {
 /** A program that trains the same network from the same seed, in a page, in Node or in Deno. */
 export function program({ seed, nz, batch, steps }: Told): string {
   return `import {
-  adam, batchSource, compile, crossEntropy, digitsSplit, exponentialRate, hyperCnn,
-  requestDevice, saveCheckpoint, trainStep, Variables,
+  adam, compile, crossEntropy, exponentialRate, hyperCnn, requestDevice, saveCheckpoint,
+  trainStep, Variables,
 } from "hyperloom";
+import { batchSource, digitsSplit } from "hyperloom/data";
 
 const net = hyperCnn({ nz: ${nz} });
 const variables = new Variables(await requestDevice(), ${seed});
