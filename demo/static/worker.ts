@@ -30,6 +30,7 @@ import {
   evaluateImages,
   evaluationBatch,
   type ImageSettings,
+  imageSettings,
   optimizerOf,
 } from "hyperloom/train";
 import { type CommonSettings, type Session, trainer } from "../shell/trainer";
@@ -48,26 +49,14 @@ export interface StaticSettings extends CommonSettings {
   readonly files: MnistFiles | null;
 }
 
-/** The rate falls by step, not by share of the run, as in the terminal's preset `quick`. */
-const RATE = { kind: "exponential", decay: 0.998, floor: 3e-4 } as const;
-
-/** All settings of a fresh run, in the words of checkpoints: the terminal can go on with it. */
-function freshSettings({ seed, nz, batch, steps }: StaticSettings): ImageSettings {
-  return {
-    task: "mnist",
-    preset: "quick",
-    model: modelSpec("hyper-cnn", { nz, d: nz }),
-    seed,
-    batch,
-    steps,
-    optimizer: "adam",
-    lr: 3e-3,
-    rate: RATE,
-    clip: 0,
-    augment: false,
-    memory: "normal",
-    limit: 0,
-  };
+/** All settings of a fresh run, those of `npm start` but for what the page asks: the terminal can go on with it. */
+function freshSettings(asked: StaticSettings, { target }: Device): ImageSettings {
+  const { seed, nz, batch, steps } = asked;
+  const flags = { seed, nz, batch, steps };
+  // Of the data only the sizes count here.
+  const { train } = digitsSplit({ train: 1, validation: 1, test: 1 });
+  const chosen = { task: "mnist", model: "hyper-cnn", preset: "quick", flags } as const;
+  return imageSettings(chosen, target.adapter, train);
 }
 
 /** Whether the page can show a model: the paper's sizes, any N_z up to 16. */
@@ -120,7 +109,7 @@ async function open(
   name: string,
 ): Promise<Session> {
   const checkpoint = from && readCheckpoint(from, name);
-  const settings = checkpoint ? settingsOf(checkpoint, asked) : freshSettings(asked);
+  const settings = checkpoint ? settingsOf(checkpoint, asked) : freshSettings(asked, device);
   const { batch, seed, steps } = settings;
   const nz = settings.model.options.nz as number;
   const net = hyperCnn({ ...(settings.model.options as HyperCnnOptions), nz });
