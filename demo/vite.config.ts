@@ -36,7 +36,6 @@ export default defineConfig({
       { find: "hyperloom/data", replacement: here("../src/data/index.ts") },
       { find: "hyperloom/train", replacement: here("../src/train/index.ts") },
       { find: "hyperloom/gpu", replacement: here("../src/gpu/index.ts") },
-      { find: "hyperloom/train", replacement: here("../src/train/index.ts") },
       { find: "hyperloom", replacement: here("../src/index.ts") },
     ],
   },
