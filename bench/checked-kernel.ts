@@ -11,6 +11,8 @@ export interface PreparedKernel {
   readonly recorded: readonly Recorded[];
   readonly case: Work;
   readonly timed: Timed | { readonly wrong: string };
+  /** Frees the buffers. */
+  readonly dispose: () => void;
 }
 
 /**
@@ -29,9 +31,9 @@ export async function prepareKernel(
   for (const y of made.outputs) got.push(await whole.read(y));
   const wrong = made.wrong(got);
   const recorded = timedPart(made, whole.recorded);
-  if (wrong !== null) return { name, recorded, case: made, timed: { wrong } };
-  const timed = await watch.prepare(name, recorded, await watch.time(recorded));
-  return { name, recorded, case: made, timed };
+  const prepared = { name, recorded, case: made, dispose: whole.dispose };
+  if (wrong !== null) return { ...prepared, timed: { wrong } };
+  return { ...prepared, timed: await watch.prepare(name, recorded, await watch.time(recorded)) };
 }
 
 /** The dispatches that are the kernel's own. */

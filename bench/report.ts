@@ -1,5 +1,6 @@
-import type { BenchResult, KernelRow, StepRow } from "./job";
+import type { BenchResult, StepRow } from "./job";
 import type { Spread } from "./measure";
+import type { KernelRow } from "./measurement";
 
 /** A result with where, when and how it came about: the line that `--json` writes. */
 export interface BenchReport extends BenchResult {
@@ -10,13 +11,15 @@ export interface BenchReport extends BenchResult {
   readonly machine: { readonly cpu: string; readonly cores: number; readonly system: string };
 }
 
-const significant = (x: number): string =>
+/** A number to three digits at most. */
+export const significant = (x: number): string =>
   x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x >= 1 ? x.toFixed(2) : x.toPrecision(2);
 const optional = (x: number | undefined): string => (x === undefined ? "" : significant(x));
 const megabytes = (bytes: number): string => `${significant(bytes / 1e6)} MB`;
 const range = ({ min, max }: Spread): string => `${significant(min)}–${significant(max)}`;
 
-function adapterName({
+/** What an adapter is called. */
+export function adapterName({
   vendor,
   architecture,
   description,

@@ -153,7 +153,10 @@ export function roofOf(values: ReadonlyMap<string, number>): Roof {
 }
 
 /** What a submit costs that reads 4 bytes back: the wall time from encoding to the mapped value. */
-export function submitCase(device: Device, { recorded }: Replay): Timed {
+export function submitCase(
+  device: Device,
+  { recorded }: Replay,
+): Timed & { readonly dispose: () => void } {
   const source = storageBuffer(device, "read-back source", 4);
   const staging = device.createBuffer({
     size: 4,
@@ -171,5 +174,6 @@ export function submitCase(device: Device, { recorded }: Replay): Timed {
       staging.unmap();
       return performance.now() - began;
     },
+    dispose: () => device.destroyBuffers([source, staging]),
   };
 }

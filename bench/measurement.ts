@@ -1,0 +1,197 @@
+import type { Device } from "../src/gpu/device";
+import { type PreparedKernel, prepareKernel } from "./checked-kernel";
+import type { NamedCase } from "./kernel-case";
+import { interleave, type Spread, Stopwatch, type Timed } from "./measure";
+import { type Bound, rates, type RatioRow, ratios } from "./rates";
+import { type Replay, replay } from "./replay";
+import {
+  type Roof,
+  type RoofCase,
+  type RoofUnit,
+  roofCases,
+  roofOf,
+  roofValue,
+  submitCase,
+} from "./roof";
+
+/** A measured limit of the adapter, and what it was measured from. */
+export interface RoofRow extends Spread {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: RoofUnit;
+}
+
+/** A kernel; times in milliseconds of one run. A wrong one is not timed. */
+export interface KernelRow extends Partial<Spread> {
+  readonly name: string;
+  readonly wrong?: string;
+  readonly dispatches?: number;
+  /** Names of the shaders that it runs. */
+  readonly shaders?: readonly string[];
+  readonly gflops?: number;
+  /** GB/s of the bytes that must be moved at least. */
+  readonly gbs?: number;
+  readonly bound?: Bound;
+  /** Per cent of that bound. */
+  readonly percent?: number;
+  /** What there is to say of it. */
+  readonly note?: string;
+}
+
+/** The adapter's roof and kernels below it. */
+export interface Measurement {
+  /** What kernels were timed by. */
+  readonly clock: "timestamp" | "wall";
+  readonly roof: readonly RoofRow[];
+  readonly kernels: readonly KernelRow[];
+  readonly ratios: readonly RatioRow[];
+}
+
+/** What is measured beside the roof. */
+export interface Subjects {
+  readonly kernels: readonly NamedCase[];
+  /** A kernel that is no case of the bench. */
+  readonly own?: (watch: Stopwatch) => Promise<PreparedKernel>;
+  /** What else is timed in turn with them, whole steps for instance. */
+  readonly others?: readonly Timed[];
+}
+
+/** How far a measurement is. */
+export interface Progress {
+  /** Kernels are made ready and checked, or timed. */
+  readonly phase: "preparing" | "timing";
+  readonly done: number;
+  readonly total: number;
+  readonly name: string;
+}
+
+/** Who follows a measurement. */
+export interface Observer {
+  /** Ends it at the next case. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+  /** Told of a row after each of its samples, against the roof as far as it is measured. */
+  readonly onRoof?: (row: RoofRow) => void;
+  readonly onKernel?: (row: KernelRow) => void;
+}
+
+/** A roof case with its dispatches. */
+interface PreparedRoof {
+  readonly roof: RoofCase;
+  readonly replayed: Replay;
+  readonly timed: Timed;
+}
+
+/** Rows of what was prepared, as far as it has times. */
+class Rows {
+  readonly times = new Map<Timed, Spread>();
+
+  constructor(
+    readonly roofs: readonly PreparedRoof[],
+    readonly submit: Timed,
+  ) {}
+
+  roofRow({ roof, timed }: PreparedRoof): RoofRow | null {
+    const at = this.times.get(timed);
+    return at
+      ? { name: roof.name, value: roofValue(roof, at.median), unit: roof.unit, ...at }
+      : null;
+  }
+
+  submitRow(): RoofRow | null {
+    const at = this.times.get(this.submit);
+    return at ? { name: this.submit.name, value: 1000 * at.median, unit: "µs", ...at } : null;
+  }
+
+  kernelRow({ name, recorded, case: made, timed }: PreparedKernel): KernelRow | null {
+    if ("wrong" in timed) return { name, wrong: timed.wrong };
+    const at = this.times.get(timed);
+    if (!at) return null;
+    const dispatches = recorded.length;
+    const shaders = [...new Set(recorded.map(({ kernel }) => kernel))];
+    const found = rates(made, dispatches, at.median, this.#roof());
+    return { name, dispatches, shaders, ...at, ...found, note: made.note };
+  }
+
+  #roof(): Roof {
+    const rows = present(this.roofs.map((r) => this.roofRow(r)));
+    return roofOf(new Map(rows.map(({ name, value }) => [name, value])));
+  }
+}
+
+const present = <T>(rows: readonly (T | null)[]): T[] => rows.filter((row) => row !== null);
+
+/**
+ * Measures the adapter's roof and kernels, in turn in one run. Each kernel is checked before it is
+ * timed. All buffers that are made for it are freed, however it ends.
+ * @param repeat Samples of each.
+ * @returns The rows, and the times of `others`.
+ * @throws Error when `signal` aborts it; LimitError, DeviceLostError, GpuError.
+ */
+export async function measure(
+  device: Device,
+  { kernels: cases, own, others = [] }: Subjects,
+  repeat: number,
+  { signal, onProgress, onRoof, onKernel }: Observer,
+): Promise<Measurement & { readonly times: ReadonlyMap<Timed, Spread> }> {
+  const watch = new Stopwatch(device);
+  const made: { dispose(): void }[] = [watch];
+  const keep = <T extends { dispose(): void }>(one: T): T => {
+    made.push(one);
+    return one;
+  };
+  const report = (progress: Progress): void => {
+    if (signal.aborted) throw new Error("hyperloom: the bench was interrupted");
+    onProgress(progress);
+  };
+  try {
+    const roofs: PreparedRoof[] = [];
+    for (const roof of roofCases(device.target)) {
+      const replayed = keep(await replay(device, [roof.output], {}));
+      const { recorded } = replayed;
+      const timed = await watch.prepare(roof.name, recorded, await watch.time(recorded));
+      roofs.push({ roof, replayed, timed });
+    }
+    const kernels: PreparedKernel[] = [];
+    const before = others.length + roofs.length;
+    for (const [i, { name, make }] of cases.entries()) {
+      report({ phase: "preparing", done: before + i, total: before + cases.length, name });
+      kernels.push(keep(await prepareKernel(watch, name, make())));
+    }
+    if (own) kernels.push(keep(await own(watch)));
+    const submit = keep(submitCase(device, (roofs.at(-1) as PreparedRoof).replayed));
+
+    const rows = new Rows(roofs, submit);
+    const tell = new Map<Timed, () => void>();
+    const tellRoof = (row: RoofRow | null): void => {
+      if (row) onRoof?.(row);
+    };
+    for (const roof of roofs) tell.set(roof.timed, () => tellRoof(rows.roofRow(roof)));
+    tell.set(submit, () => tellRoof(rows.submitRow()));
+    for (const kernel of kernels) {
+      const tellKernel = (): void => {
+        const row = rows.kernelRow(kernel);
+        if (row) onKernel?.(row);
+      };
+      if ("wrong" in kernel.timed) tellKernel();
+      else tell.set(kernel.timed, tellKernel);
+    }
+    const timing = (done: number, total: number, name: string): void =>
+      report({ phase: "timing", done, total, name });
+    await interleave([...tell.keys(), ...others], repeat, timing, (timed, at) => {
+      rows.times.set(timed, at);
+      tell.get(timed)?.();
+    });
+
+    const kernelRows = present(kernels.map((kernel) => rows.kernelRow(kernel)));
+    return {
+      clock: watch.clock,
+      roof: present([...roofs.map((roof) => rows.roofRow(roof)), rows.submitRow()]),
+      kernels: kernelRows,
+      ratios: ratios(cases, kernelRows),
+      times: rows.times,
+    };
+  } finally {
+    for (const one of made) one.dispose();
+  }
+}
