@@ -30,7 +30,8 @@ export function download(name: string, bytes: Uint8Array<ArrayBuffer>): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-async function copy(button: HTMLButtonElement, text: string): Promise<void> {
+/** Copies a text at the click of a button, which says whether it could. */
+export async function copy(button: HTMLButtonElement, text: string): Promise<void> {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText(text);
