@@ -88,6 +88,8 @@ export async function benchJob(spec: BenchSpec, context: JobContext): Promise<Be
   return withDevice(context, (device) => measureAll(device, kernels, steps, spec, context));
 }
 
+const interrupted = (): Error => new Error("hyperloom: the bench was interrupted");
+
 /** Steps live as long as the device, which is the job's own. */
 async function measureAll(
   device: Device,
@@ -104,7 +106,7 @@ async function measureAll(
   // Steps come first, so that their first step finds nothing compiled by a kernel's own row.
   const others: TimedStep[] = [];
   for (const [done, step] of stepCases.entries()) {
-    if (signal.aborted) throw new Error("hyperloom: the bench was interrupted");
+    if (signal.aborted) throw interrupted();
     const total = stepCases.length + kernels.length;
     onProgress({ phase: "preparing", done, total, name: step.name });
     others.push(await prepareStep(device, step));
@@ -112,6 +114,7 @@ async function measureAll(
   const own = shader && ((watch: Stopwatch) => ownKernel(watch, shader));
   const subjects = { kernels, others, ...(own && { own }) };
   const { times, ...measured } = await measure(device, subjects, repeat, { signal, onProgress });
+  if (signal.aborted) throw interrupted();
   const steps: StepRow[] = [];
   for (const step of others) steps.push(await stepRow(step, times.get(step) as Spread));
   return { adapter: device.adapter, versions, ...measured, steps };

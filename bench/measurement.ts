@@ -67,7 +67,7 @@ export interface Progress {
 
 /** Who follows a measurement. */
 export interface Observer {
-  /** Ends it at the next case. */
+  /** Ends it after the case under way; the rows measured until then are returned. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
   /** Told of a row after each of its samples, against the roof as far as it is measured. */
@@ -119,6 +119,9 @@ class Rows {
   }
 }
 
+/** Ends the samples that are taken in turn. */
+class Interrupted extends Error {}
+
 const present = <T>(rows: readonly (T | null)[]): T[] => rows.filter((row) => row !== null);
 
 /**
@@ -126,7 +129,7 @@ const present = <T>(rows: readonly (T | null)[]): T[] => rows.filter((row) => ro
  * timed. All buffers that are made for it are freed, however it ends.
  * @param repeat Samples of each.
  * @returns The rows, and the times of `others`.
- * @throws Error when `signal` aborts it; LimitError, DeviceLostError, GpuError.
+ * @throws LimitError, DeviceLostError, GpuError.
  */
 export async function measure(
   device: Device,
@@ -140,10 +143,6 @@ export async function measure(
     made.push(one);
     return one;
   };
-  const report = (progress: Progress): void => {
-    if (signal.aborted) throw new Error("hyperloom: the bench was interrupted");
-    onProgress(progress);
-  };
   try {
     const roofs: PreparedRoof[] = [];
     for (const roof of roofCases(device.target)) {
@@ -155,10 +154,11 @@ export async function measure(
     const kernels: PreparedKernel[] = [];
     const before = others.length + roofs.length;
     for (const [i, { name, make }] of cases.entries()) {
-      report({ phase: "preparing", done: before + i, total: before + cases.length, name });
+      if (signal.aborted) break;
+      onProgress({ phase: "preparing", done: before + i, total: before + cases.length, name });
       kernels.push(keep(await prepareKernel(watch, name, make())));
     }
-    if (own) kernels.push(keep(await own(watch)));
+    if (own && !signal.aborted) kernels.push(keep(await own(watch)));
     const submit = keep(submitCase(device, (roofs.at(-1) as PreparedRoof).replayed));
 
     const rows = new Rows(roofs, submit);
@@ -176,12 +176,19 @@ export async function measure(
       if ("wrong" in kernel.timed) tellKernel();
       else tell.set(kernel.timed, tellKernel);
     }
-    const timing = (done: number, total: number, name: string): void =>
-      report({ phase: "timing", done, total, name });
-    await interleave([...tell.keys(), ...others], repeat, timing, (timed, at) => {
+    const timing = (done: number, total: number, name: string): void => {
+      if (signal.aborted) throw new Interrupted();
+      onProgress({ phase: "timing", done, total, name });
+    };
+    const note = (timed: Timed, at: Spread): void => {
       rows.times.set(timed, at);
       tell.get(timed)?.();
-    });
+    };
+    if (!signal.aborted) {
+      await interleave([...tell.keys(), ...others], repeat, timing, note).catch((error: Error) => {
+        if (!(error instanceof Interrupted)) throw error;
+      });
+    }
 
     const kernelRows = present(kernels.map((kernel) => rows.kernelRow(kernel)));
     return {
