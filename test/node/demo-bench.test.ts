@@ -1,0 +1,258 @@
+/** The page Bench: its sets of kernels, its reports, and the built page in headless Chrome. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ElementHandle, Page } from "puppeteer-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { selection } from "../../bench/job";
+import { defaultCases } from "../../bench/kernels";
+import { rates } from "../../bench/rates";
+import { type BenchReport, markdown, parseReport } from "../../bench/report";
+import { patternOf, SET_NAMES, underHeadings } from "../../demo/bench/kernels";
+import { summary, versionsIn } from "../../demo/bench/origin";
+import { openSite, until } from "../../demo/drive.mjs";
+
+const stored = (name: string): string =>
+  readFileSync(new URL(`../../demo/films/bench-${name}.json`, import.meta.url), "utf8");
+
+/** Names of a set, chosen from all that the bench has. */
+const namesOf = (set: (typeof SET_NAMES)[number]): string[] => {
+  const pattern = new RegExp(patternOf(set));
+  return defaultCases().flatMap(({ name }) => (pattern.test(name) ? name : []));
+};
+
+describe("the sets of kernels", () => {
+  const all = namesOf("all");
+
+  test("a short list, and five that make up all but the pairs of the Wide ResNet", () => {
+    expect(namesOf("short")).toHaveLength(17);
+    const parts = SET_NAMES.filter((set) => set !== "short" && set !== "all").map(namesOf);
+    expect(parts.flat().sort()).toEqual([...all].sort());
+    const left = defaultCases().filter(({ name }) => !all.includes(name));
+    expect(left.every(({ name }) => name.includes("wrn"))).toBe(true);
+  });
+
+  test("every kernel stands under one heading", () => {
+    const found = underHeadings(all).flatMap(({ names }) => names);
+    expect(found.sort()).toEqual([...all].sort());
+    expect(underHeadings(["adam n1", "conv2d-dx N1"]).map(({ heading }) => heading)).toEqual([
+      "Convolutions",
+      "Passes over data",
+    ]);
+  });
+
+  test.each(SET_NAMES)("bench --filter takes the pattern of %s, and no step matches it", (set) => {
+    const { kernels, steps } = selection({ filter: patternOf(set), repeat: 1 });
+    expect(kernels.map(({ name }) => name)).toEqual(namesOf(set));
+    expect(steps).toEqual([]);
+  });
+
+  test.each(["swiftshader", "lavapipe"])("the stored results of %s have all of them", (name) => {
+    const report = parseReport(stored(name), name);
+    expect(report.adapter.software).toBe(true);
+    expect(report.kernels.map((row) => row.name).sort()).toEqual([...all].sort());
+    expect(report.kernels.filter((row) => !((row.percent ?? 0) > 0))).toEqual([]);
+  });
+});
+
+describe("a rate", () => {
+  const roof = { fma: 100, storage: 10, dispatch: 50 };
+
+  test("is measured against the roof that allows it the least", () => {
+    // 2 ms of multiply-adds, 1 ms of bytes, 0.05 ms of its dispatch.
+    const flops = rates({ flops: 2e8, bytes: 1e7 }, 1, 8, roof);
+    expect(flops).toMatchObject({ bound: "fma", gflops: 25, gbs: 1.25 });
+    expect(flops.percent).toBeCloseTo(25, 10);
+    const bytes = rates({ flops: 0, bytes: 4e7 }, 1, 5, roof);
+    expect(bytes).toEqual({ bound: "storage", gbs: 8, percent: 80 });
+    const launch = rates({ flops: 100, bytes: 100 }, 4, 0.4, roof);
+    expect([launch.bound, launch.percent]).toEqual(["dispatch", 50]);
+  });
+
+  test("of a run is summed up by the roof and the middle kernel", () => {
+    const at = { median: 1, min: 1, max: 1, samples: 1 };
+    const roofRows = [
+      { name: "fma, 8 vec4", value: 30, unit: "GFLOP/s" as const, ...at },
+      { name: "storage copy, vec4", value: 8, unit: "GB/s" as const, ...at },
+      { name: "storage write, vec4", value: 9, unit: "GB/s" as const, ...at },
+    ];
+    const kernels = [70, 10, 40].map((percent) => ({ name: `k${percent}`, percent, ...at }));
+    const measured = { clock: "wall" as const, roof: roofRows, kernels, ratios: [] };
+    expect(summary(measured, "Measured", 61.4)).toBe(
+      "Measured 3 kernels in 61 s by wall: the roof is 30.0 GFLOP/s and 8.00 GB/s, and half of " +
+        "the kernels reach 40.0 % of theirs or more.",
+    );
+  });
+});
+
+test.each([
+  ["Mozilla/5.0 (X11) AppleWebKit/537.36 Chrome/156.0.1.2 Safari/537.36", "chrome", "156.0.1.2"],
+  ["Mozilla/5.0 AppleWebKit/537 Chrome/156.0 Safari/537 Edg/156.3", "edge", "156.3"],
+  ["Mozilla/5.0 (Macintosh; rv:150.0) Gecko/20100101 Firefox/150.0", "firefox", "150.0"],
+  ["Mozilla/5.0 (Macintosh) AppleWebKit/605 Version/26.1 Safari/605", "safari", "26.1"],
+])("the browser in %s", (agent, runtime, version) => {
+  expect(versionsIn(agent)).toMatchObject({ runtime, [runtime]: version });
+});
+
+describe("the built page", () => {
+  let site: Awaited<ReturnType<typeof openSite>>;
+  const folder = mkdtempSync(join(tmpdir(), "hyperloom-bench-page-"));
+  beforeAll(async () => {
+    site = await openSite();
+  });
+  afterAll(async () => {
+    await site?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** The page with settings, and what it complained of. */
+  async function open(hash: string, at = site) {
+    const page = await at.browser.newPage();
+    const faults: string[] = [];
+    page.on("console", (message) => {
+      if (["error", "warn"].includes(message.type())) faults.push(message.text());
+    });
+    page.on("pageerror", (error) => faults.push(String(error)));
+    page.on("request", (request) => {
+      if (!/^data:|^http:\/\/127\.0\.0\.1:/.test(request.url())) faults.push(request.url());
+    });
+    await page.goto(`${at.address}bench.html#${hash}`, { waitUntil: "networkidle0" });
+    return { page, faults };
+  }
+
+  const text = (page: Page, query: string): Promise<string> =>
+    page.$eval(query, (found) => found.textContent?.trim() ?? "");
+  const names = (page: Page): Promise<string[]> =>
+    page.$$eval('tr[data-kind="kernel"]', (rows) => rows.map((row) => row.dataset.name ?? ""));
+  const report = async (page: Page): Promise<BenchReport> =>
+    JSON.parse(
+      await page.evaluate(async () => new TextDecoder().decode(await window.hyperloomDemo.film())),
+    );
+
+  test("tells the story without WebGPU: stored results, other sets, other adapters, files", async () => {
+    const { page, faults } = await open("repeat=0");
+    expect(await text(page, "#complaints")).toContain("repeat is 0, must be integer from 1 to 100");
+    expect((await names(page)).sort()).toEqual(namesOf("short").sort());
+    const cell = 'tr[data-name="add n65536"] td.beside.rate';
+    const swiftshader = await text(page, cell);
+    expect(swiftshader).toMatch(/^[\d.]+ GB\/s$/);
+    await page.select("#beside", "lavapipe");
+    await page.waitForFunction(
+      (was, q) => document.querySelector(q)?.textContent !== was,
+      {},
+      swiftshader,
+      cell,
+    );
+    expect(await text(page, "#origin")).toContain("llvmpipe");
+    await page.select("#kernels", "generation");
+    expect((await names(page)).sort()).toEqual(namesOf("generation").sort());
+    expect(page.url()).toContain("kernels=generation");
+    expect(page.url()).toContain("beside=lavapipe");
+
+    const input = (await page.$("#file")) as ElementHandle<HTMLInputElement>;
+    const bad = join(folder, "bad.json");
+    writeFileSync(bad, '{"event":"start"}\n');
+    await input.uploadFile(bad);
+    await page.waitForFunction(() => document.querySelector("#problem")?.textContent !== "");
+    expect(await text(page, "#problem")).toMatch(/^bad\.json is no report of bench; write one/);
+    const mine = {
+      ...parseReport(stored("swiftshader"), ""),
+      kernels: [
+        {
+          name: "contraction mine",
+          percent: 12.3,
+          bound: "fma",
+          gflops: 4,
+          gbs: 1,
+          median: 2,
+          min: 1,
+          max: 3,
+        },
+      ],
+    };
+    const good = join(folder, "mine.json");
+    writeFileSync(good, JSON.stringify(mine));
+    await input.uploadFile(good);
+    await page.waitForFunction(() => document.querySelector("#problem")?.textContent === "");
+    expect(await names(page)).toEqual(["contraction mine"]);
+    const row = await text(page, 'tr[data-name="contraction mine"]');
+    expect(row).toContain("12.3 % of multiply-add4.00 GFLOP/s2.00 ms 1.00–3.00");
+    expect(page.workers()).toHaveLength(0);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  test("measures in a worker, frees all, and ends as a report of the bench", async () => {
+    const { page, faults } = await open("kernels=generation&repeat=2");
+    await page.focus("#train");
+    await page.keyboard.press("Enter");
+    await until(page, ["over", "failed"]);
+    expect(await text(page, "#problem")).toBe("");
+    expect(page.workers()).toHaveLength(1);
+    const made = await report(page);
+    expect(made.kernels.map(({ name }) => name)).toEqual(namesOf("generation"));
+    expect(made.kernels.map(({ samples }) => samples)).toEqual([2, 2, 2, 2]);
+    expect(made.roof.every(({ value, median }) => value > 0 && median > 0)).toBe(true);
+    expect(made.command).toMatch(/^hyperloom bench --filter '.*contraction.*' --repeat 2 /);
+    expect(parseReport(JSON.stringify(made), "")).toEqual(made);
+    expect(markdown(made)).toContain("| contraction tiles12 in64 out64 f3 d64 ");
+    for (const { name, percent = 0 } of made.kernels) {
+      const query = `tr[data-name="${name}"] td.own`;
+      const width = await page.$eval(`${query} .fill`, (bar) => (bar as HTMLElement).style.width);
+      expect(Number.parseFloat(width)).toBeCloseTo(Math.min(100, percent), 3);
+      expect(await text(page, `${query}.rate`)).toMatch(/^[\d.]+ G(FLOP|B)\/s$/);
+      expect(await text(page, `tr[data-name="${name}"] .faster`)).toMatch(/^[\d.]+ ×$/);
+    }
+    expect(await text(page, "#status")).toMatch(/^Measured 4 kernels in \d+ s by (timestamp|wall)/);
+    expect(await page.evaluate(() => window.hyperloomDemo.dispose())).toEqual({ live: 0 });
+
+    // A device that is lost in the next run: what the page says, and the run after it.
+    const [worker] = page.workers();
+    await worker?.evaluate(() => {
+      const { requestDevice } = GPUAdapter.prototype;
+      GPUAdapter.prototype.requestDevice = async function (wish) {
+        GPUAdapter.prototype.requestDevice = requestDevice;
+        const device = await requestDevice.call(this, wish);
+        setTimeout(() => device.destroy(), 300);
+        return device;
+      };
+    });
+    await page.click("#train");
+    await until(page, ["failed"]);
+    expect(await text(page, "#problem")).toMatch(/lost.* “Run again” starts on a new device\.$/);
+    await page.click("#train");
+    await until(page, ["training"]);
+    expect(await text(page, "#problem")).toBe("");
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  test("stops at the press of the button and keeps what was measured", async () => {
+    const { page, faults } = await open("kernels=generation&repeat=100");
+    await page.click("#train");
+    await page.waitForFunction(() => window.hyperloomDemo.step >= 12, { polling: 100 });
+    await page.click("#train");
+    await until(page, ["over", "failed"]);
+    expect(await text(page, "#status")).toMatch(/^Stopped after [1-4] kernels/);
+    const { kernels } = await report(page);
+    expect(kernels.length).toBeGreaterThan(0);
+    expect(Math.max(...kernels.map(({ samples = 0 }) => samples))).toBeLessThan(100);
+    expect(await page.evaluate(() => window.hyperloomDemo.dispose())).toEqual({ live: 0 });
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  test("says why it cannot measure, and the stored results stay", async () => {
+    const without = await openSite({ webgpu: false });
+    try {
+      const { page } = await open("", without);
+      await page.click("#train");
+      await until(page, ["failed"]);
+      expect(await text(page, "#problem")).toMatch(/WebGPU/);
+      expect(await names(page)).toHaveLength(17);
+      expect(await text(page, "#train")).toBe("Run again");
+    } finally {
+      await without.close();
+    }
+  });
+});
