@@ -1,7 +1,7 @@
 import type { Device } from "../src/gpu/device";
 import { type PreparedKernel, prepareKernel } from "./checked-kernel";
 import type { NamedCase } from "./kernel-case";
-import { interleave, type Spread, Stopwatch, type Timed } from "./measure";
+import { interleave, type Spread, spread, Stopwatch, type Timed } from "./measure";
 import { type Bound, rates, type RatioRow, ratios } from "./rates";
 import { type Replay, replay } from "./replay";
 import {
@@ -70,7 +70,10 @@ export interface Observer {
   /** Ends it after the case under way; the rows measured until then are returned. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
-  /** Told of a row after each of its samples, against the roof as far as it is measured. */
+  /**
+   * Told of a row when it is ready to be timed, with the first impression, and after each of its
+   * samples, against the roof as far as it is measured.
+   */
   readonly onRoof?: (row: RoofRow) => void;
   readonly onKernel?: (row: KernelRow) => void;
 }
@@ -82,14 +85,43 @@ interface PreparedRoof {
   readonly timed: Timed;
 }
 
-/** Rows of what was prepared, as far as it has times. */
+/** Rows of what is ready to be timed, in order, as far as there are times. */
 class Rows {
   readonly times = new Map<Timed, Spread>();
+  readonly roofs: PreparedRoof[] = [];
+  readonly kernels: PreparedKernel[] = [];
+  #submit: Timed | null = null;
+  readonly #tell = new Map<Timed, () => void>();
 
-  constructor(
-    readonly roofs: readonly PreparedRoof[],
-    readonly submit: Timed,
-  ) {}
+  constructor(readonly observer: Observer) {}
+
+  addRoof(roof: PreparedRoof): void {
+    this.roofs.push(roof);
+    this.#add(roof.timed, this.observer.onRoof, () => this.roofRow(roof));
+  }
+
+  addSubmit(submit: Timed): void {
+    this.#submit = submit;
+    this.#add(submit, this.observer.onRoof, () => this.submitRow());
+  }
+
+  addKernel(kernel: PreparedKernel): void {
+    this.kernels.push(kernel);
+    const { timed } = kernel;
+    if ("wrong" in timed) this.observer.onKernel?.({ name: kernel.name, wrong: timed.wrong });
+    else this.#add(timed, this.observer.onKernel, () => this.kernelRow(kernel));
+  }
+
+  /** All that is to be timed. */
+  get timed(): Timed[] {
+    return [...this.#tell.keys()];
+  }
+
+  /** Notes the spread of a case so far. */
+  note(timed: Timed, at: Spread): void {
+    this.times.set(timed, at);
+    this.#tell.get(timed)?.();
+  }
 
   roofRow({ roof, timed }: PreparedRoof): RoofRow | null {
     const at = this.times.get(timed);
@@ -99,8 +131,9 @@ class Rows {
   }
 
   submitRow(): RoofRow | null {
-    const at = this.times.get(this.submit);
-    return at ? { name: this.submit.name, value: 1000 * at.median, unit: "µs", ...at } : null;
+    const at = this.#submit && this.times.get(this.#submit);
+    if (!this.#submit || !at) return null;
+    return { name: this.#submit.name, value: 1000 * at.median, unit: "µs", ...at };
   }
 
   kernelRow({ name, recorded, case: made, timed }: PreparedKernel): KernelRow | null {
@@ -111,6 +144,14 @@ class Rows {
     const shaders = [...new Set(recorded.map(({ kernel }) => kernel))];
     const found = rates(made, dispatches, at.median, this.#roof());
     return { name, dispatches, shaders, ...at, ...found, note: made.note };
+  }
+
+  #add<R>(timed: Timed, to: ((row: R) => void) | undefined, row: () => R | null): void {
+    this.#tell.set(timed, () => {
+      const made = row();
+      if (made) to?.(made);
+    });
+    if (timed.impression !== undefined) this.note(timed, spread([timed.impression]));
   }
 
   #roof(): Roof {
@@ -135,8 +176,9 @@ export async function measure(
   device: Device,
   { kernels: cases, own, others = [] }: Subjects,
   repeat: number,
-  { signal, onProgress, onRoof, onKernel }: Observer,
+  observer: Observer,
 ): Promise<Measurement & { readonly times: ReadonlyMap<Timed, Spread> }> {
+  const { signal, onProgress } = observer;
   const watch = new Stopwatch(device);
   const made: { dispose(): void }[] = [watch];
   const keep = <T extends { dispose(): void }>(one: T): T => {
@@ -144,58 +186,38 @@ export async function measure(
     return one;
   };
   try {
-    const roofs: PreparedRoof[] = [];
+    const rows = new Rows(observer);
     for (const roof of roofCases(device.target)) {
       const replayed = keep(await replay(device, [roof.output], {}));
       const { recorded } = replayed;
       const timed = await watch.prepare(roof.name, recorded, await watch.time(recorded));
-      roofs.push({ roof, replayed, timed });
+      rows.addRoof({ roof, replayed, timed });
     }
-    const kernels: PreparedKernel[] = [];
-    const before = others.length + roofs.length;
+    rows.addSubmit(keep(submitCase(device, (rows.roofs.at(-1) as PreparedRoof).replayed)));
+    const before = others.length + rows.roofs.length;
     for (const [i, { name, make }] of cases.entries()) {
       if (signal.aborted) break;
       onProgress({ phase: "preparing", done: before + i, total: before + cases.length, name });
-      kernels.push(keep(await prepareKernel(watch, name, make())));
+      rows.addKernel(keep(await prepareKernel(watch, name, make())));
     }
-    if (own && !signal.aborted) kernels.push(keep(await own(watch)));
-    const submit = keep(submitCase(device, (roofs.at(-1) as PreparedRoof).replayed));
+    if (own && !signal.aborted) rows.addKernel(keep(await own(watch)));
 
-    const rows = new Rows(roofs, submit);
-    const tell = new Map<Timed, () => void>();
-    const tellRoof = (row: RoofRow | null): void => {
-      if (row) onRoof?.(row);
-    };
-    for (const roof of roofs) tell.set(roof.timed, () => tellRoof(rows.roofRow(roof)));
-    tell.set(submit, () => tellRoof(rows.submitRow()));
-    for (const kernel of kernels) {
-      const tellKernel = (): void => {
-        const row = rows.kernelRow(kernel);
-        if (row) onKernel?.(row);
-      };
-      if ("wrong" in kernel.timed) tellKernel();
-      else tell.set(kernel.timed, tellKernel);
-    }
-    const timing = (done: number, total: number, name: string): void => {
+    const report = (done: number, total: number, name: string): void => {
       if (signal.aborted) throw new Interrupted();
       onProgress({ phase: "timing", done, total, name });
     };
-    const note = (timed: Timed, at: Spread): void => {
-      rows.times.set(timed, at);
-      tell.get(timed)?.();
-    };
+    const note = rows.note.bind(rows);
     if (!signal.aborted) {
-      await interleave([...tell.keys(), ...others], repeat, timing, note).catch((error: Error) => {
+      await interleave([...rows.timed, ...others], repeat, report, note).catch((error: Error) => {
         if (!(error instanceof Interrupted)) throw error;
       });
     }
-
-    const kernelRows = present(kernels.map((kernel) => rows.kernelRow(kernel)));
+    const kernels = present(rows.kernels.map((kernel) => rows.kernelRow(kernel)));
     return {
       clock: watch.clock,
-      roof: present([...roofs.map((roof) => rows.roofRow(roof)), rows.submitRow()]),
-      kernels: kernelRows,
-      ratios: ratios(cases, kernelRows),
+      roof: present([...rows.roofs.map((roof) => rows.roofRow(roof)), rows.submitRow()]),
+      kernels,
+      ratios: ratios(cases, kernels),
       times: rows.times,
     };
   } finally {

@@ -76,7 +76,7 @@ const choice = (): Choice => ({
   repeat: link.values.repeat,
 });
 
-/** The rows of the table: those of the set that either side has, in the order of the fuller one. */
+/** The rows of the table: those of the set that either side has, those beside first. */
 function shown(): Shown {
   const named = new RegExp(patternOf(choice().kernels));
   const [mine, others] = [[...(own?.kernels.keys() ?? [])], beside?.kernels ?? []];
@@ -166,7 +166,8 @@ function fail(error: WorkerError): void {
   const fix = lost ? " “Run again” starts on a new device." : "";
   const reason = error.message.replace(/\.?$/, ".");
   problem(`${reason}${fix}`);
-  enter("failed", "The stored results stay.");
+  const rows = own && own.roof.size + own.kernels.size > 0;
+  enter("failed", rows ? "What was measured until then stays." : "The stored results stay.");
 }
 
 function open(): Connection<BenchHandlers> {
@@ -235,9 +236,9 @@ for (const [id, text] of [
   ["copy-json", (from: BenchReport) => JSON.stringify(from)],
   ["copy-markdown", markdown],
 ] as const) {
-  const own = element<HTMLButtonElement>(id);
-  own.onclick = () => {
-    if (report) void copy(own, text(report));
+  const copyButton = element<HTMLButtonElement>(id);
+  copyButton.onclick = () => {
+    if (report) void copy(copyButton, text(report));
   };
 }
 mountTake({

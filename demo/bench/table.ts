@@ -179,6 +179,7 @@ export function drawTable(shown: Shown): void {
   const table = element<HTMLTableElement>("table");
   // Of a table laid out as a grid browsers forget what it is.
   table.setAttribute("role", "table");
+  table.hidden = shown.own === null && shown.beside === null;
   table.classList.toggle("no-own", shown.own === null);
   table.classList.toggle("no-beside", shown.beside === null);
   const limits = new Set(

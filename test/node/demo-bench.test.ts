@@ -230,7 +230,10 @@ describe("the built page", () => {
   test("stops at the press of the button and keeps what was measured", async () => {
     const { page, faults } = await open("kernels=generation&repeat=100");
     await page.click("#train");
-    await page.waitForFunction(() => window.hyperloomDemo.step >= 12, { polling: 100 });
+    // Limits come first, then kernels as they are checked; the rounds refine them.
+    await page.waitForFunction(() => window.hyperloomDemo.step >= 11, { polling: 50 });
+    expect(await text(page, 'tr[data-name="fma, 2 vec4"] td.own.rate')).toMatch(/GFLOP/);
+    await until(page, ["training"]);
     await page.click("#train");
     await until(page, ["over", "failed"]);
     expect(await text(page, "#status")).toMatch(/^Stopped after [1-4] kernels/);
