@@ -146,7 +146,8 @@ export function markdown(report: BenchReport): string {
  * @throws RangeError naming the file where there is none.
  */
 export function parseReport(text: string, file: string): BenchReport {
-  for (const line of text.split("\n").reverse()) {
+  // The last line that is one; or all of it, as editors lay JSON out.
+  for (const line of [...text.split("\n").reverse(), text]) {
     try {
       const found = JSON.parse(line) as Partial<BenchReport> | null;
       if (found?.event === "done" && found.roof && found.kernels && found.steps)

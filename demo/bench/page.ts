@@ -123,7 +123,7 @@ function onEvent(event: BenchEvent): void {
   if (event.kind === "adapter") {
     adapter = event.adapter;
     own = { roof: new Map(), kernels: new Map() };
-    const slow = ", a software adapter: no GPU is used, and the short list takes about a minute";
+    const slow = ", a software adapter: no GPU is used, and the short list takes half a minute";
     show("adapter", `Adapter: ${adapterName(adapter)}${adapter.software ? slow : ""}.`);
     enter("training", `Each of ${event.kernels} kernels is checked before it is timed.`);
     draw();

@@ -11,7 +11,7 @@ export type Beside = (typeof BESIDE)[number];
 
 /** The stored results of an adapter. @throws Error where the site lacks its file. */
 async function storedReport(name: keyof typeof SHIPPED): Promise<BenchReport> {
-  const file = `bench-${name}.json`;
+  const file = `bench-${name}.jsonl`;
   const response = await fetch(`./${file}`);
   if (!response.ok) throw new Error(`the site has no ${file} (${response.status})`);
   return parseReport(await response.text(), file);

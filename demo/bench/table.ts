@@ -61,8 +61,9 @@ function bar(percent: number, label: string, detail: string): (string | Node)[] 
 
 /** Milliseconds, and between which ends. */
 function time(row: Partial<RoofRow>): (string | Node)[] {
-  const { median, min, max } = row;
+  const { median, min, max, samples = 0 } = row;
   if (median === undefined || min === undefined || max === undefined) return [];
+  if (samples < 2) return [`${significant(median)} ms`];
   const ends = `${significant(min)}–${significant(max)}`;
   return [`${significant(median)} ms`, " ", made("small", "ends", ends)];
 }

@@ -10,10 +10,10 @@ import { rates } from "../../bench/rates";
 import { type BenchReport, markdown, parseReport } from "../../bench/report";
 import { patternOf, SET_NAMES, underHeadings } from "../../demo/bench/kernels";
 import { summary, versionsIn } from "../../demo/bench/origin";
-import { openSite, until } from "../../demo/drive.mjs";
+import { type Opened, openSite, type Site, type Stub, until } from "./demo-site";
 
 const stored = (name: string): string =>
-  readFileSync(new URL(`../../demo/films/bench-${name}.json`, import.meta.url), "utf8");
+  readFileSync(new URL(`../../demo/films/bench-${name}.jsonl`, import.meta.url), "utf8");
 
 /** Names of a set, chosen from all that the bench has. */
 const namesOf = (set: (typeof SET_NAMES)[number]): string[] => {
@@ -95,7 +95,7 @@ test.each([
 });
 
 describe("the built page", () => {
-  let site: Awaited<ReturnType<typeof openSite>>;
+  let site: Site;
   const folder = mkdtempSync(join(tmpdir(), "hyperloom-bench-page-"));
   beforeAll(async () => {
     site = await openSite();
@@ -105,19 +105,11 @@ describe("the built page", () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** The page with settings, and what it complained of. */
-  async function open(hash: string, at = site) {
-    const page = await at.browser.newPage();
-    const faults: string[] = [];
-    page.on("console", (message) => {
-      if (["error", "warn"].includes(message.type())) faults.push(message.text());
-    });
-    page.on("pageerror", (error) => faults.push(String(error)));
-    page.on("request", (request) => {
-      if (!/^data:|^http:\/\/127\.0\.0\.1:/.test(request.url())) faults.push(request.url());
-    });
-    await page.goto(`${at.address}bench.html#${hash}`, { waitUntil: "networkidle0" });
-    return { page, faults };
+  /** The page with settings, its stored results in place. */
+  async function open(hash: string, stub?: Stub): Promise<Opened> {
+    const opened = await site.open(`demo/bench.html#${hash}`, stub);
+    await opened.page.waitForFunction(() => document.querySelector("#origin")?.textContent !== "");
+    return opened;
   }
 
   const text = (page: Page, query: string): Promise<string> =>
@@ -183,10 +175,11 @@ describe("the built page", () => {
   });
 
   test("measures in a worker, frees all, and ends as a report of the bench", async () => {
-    const { page, faults } = await open("kernels=generation&repeat=2");
+    const opened = await open("kernels=generation&repeat=2");
+    const { page, faults } = opened;
     await page.focus("#train");
     await page.keyboard.press("Enter");
-    await until(page, ["over", "failed"]);
+    await until(opened, "over");
     expect(await text(page, "#problem")).toBe("");
     expect(page.workers()).toHaveLength(1);
     const made = await report(page);
@@ -218,24 +211,25 @@ describe("the built page", () => {
       };
     });
     await page.click("#train");
-    await until(page, ["failed"]);
+    await until(opened, "failed");
     expect(await text(page, "#problem")).toMatch(/lost.* “Run again” starts on a new device\.$/);
     await page.click("#train");
-    await until(page, ["training"]);
+    await until(opened, "training");
     expect(await text(page, "#problem")).toBe("");
     expect(faults).toEqual([]);
     await page.close();
   });
 
   test("stops at the press of the button and keeps what was measured", async () => {
-    const { page, faults } = await open("kernels=generation&repeat=100");
+    const opened = await open("kernels=generation&repeat=100");
+    const { page, faults } = opened;
     await page.click("#train");
     // Limits come first, then kernels as they are checked; the rounds refine them.
     await page.waitForFunction(() => window.hyperloomDemo.step >= 11, { polling: 50 });
     expect(await text(page, 'tr[data-name="fma, 2 vec4"] td.own.rate')).toMatch(/GFLOP/);
-    await until(page, ["training"]);
+    await until(opened, "training");
     await page.click("#train");
-    await until(page, ["over", "failed"]);
+    await until(opened, "over");
     expect(await text(page, "#status")).toMatch(/^Stopped after [1-4] kernels/);
     const { kernels } = await report(page);
     expect(kernels.length).toBeGreaterThan(0);
@@ -246,16 +240,15 @@ describe("the built page", () => {
   });
 
   test("says why it cannot measure, and the stored results stay", async () => {
-    const without = await openSite({ webgpu: false });
-    try {
-      const { page } = await open("", without);
-      await page.click("#train");
-      await until(page, ["failed"]);
-      expect(await text(page, "#problem")).toMatch(/WebGPU/);
-      expect(await names(page)).toHaveLength(17);
-      expect(await text(page, "#train")).toBe("Run again");
-    } finally {
-      await without.close();
-    }
+    const opened = await open("", "no-webgpu");
+    const { page, faults } = opened;
+    await page.click("#train");
+    await until(opened, "failed");
+    expect(await text(page, "#problem")).toMatch(/^Chrome \d+.* has no WebGPU here; \w/);
+    expect(await text(page, "#status")).toBe("The stored results stay.");
+    expect(await names(page)).toHaveLength(17);
+    expect(await text(page, "#train")).toBe("Run again");
+    expect(faults).toEqual([]);
+    await page.close();
   });
 });

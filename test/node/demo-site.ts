@@ -16,6 +16,7 @@ const types: Record<string, string> = {
   ".js": "text/javascript",
   ".css": "text/css",
   ".film": "application/octet-stream",
+  ".jsonl": "application/jsonl",
 };
 
 /** Put before every script of the site, in pages and in their workers. */
