@@ -11,7 +11,7 @@ export interface Tested {
 /** Standard error of a share. */
 const spread = ({ error, samples }: Tested): number => Math.sqrt((error * (1 - error)) / samples);
 
-const html = (stop: Stop): string => called(stop).replace("N_z", "<i>N<sub>z</sub></i>");
+const html = (stop: Stop): string => (Number(stop) ? `<i>N<sub>z</sub></i> = ${stop}` : stop);
 
 /** Fills `#spectrum` with the slider. @param onMove Told the place that it is moved to. */
 export function createSlider(onMove: (stop: Stop) => void): (stop: Stop) => void {

@@ -28,7 +28,10 @@ function origin({ z }: Layer, shared: boolean): string {
 /** Fills `#layers`; the layer under the pointer, or with the focus, is drawn in `#large`. */
 export function createMosaics(): Mosaics {
   const parent = element("layers");
-  const [large, zLarge] = [element<HTMLCanvasElement>("large"), element<HTMLCanvasElement>("layer-z")];
+  const [large, zLarge] = [
+    element<HTMLCanvasElement>("large"),
+    element<HTMLCanvasElement>("layer-z"),
+  ];
   let layers: readonly Layer[] = [];
   let isShared = false;
   let pointed = 0;
@@ -45,10 +48,20 @@ export function createMosaics(): Mosaics {
     const layer = layers[pointed];
     if (!layer) return;
     const { matrix, z } = layer;
-    drawMatrix(large, matrix, { rows: SIDE, columns: SIDE, full: FULL, cell: 6, tile: [F, F], gap: 3 });
+    drawMatrix(large, matrix, {
+      rows: SIDE,
+      columns: SIDE,
+      full: FULL,
+      cell: 6,
+      tile: [F, F],
+      gap: 3,
+    });
     const most = matrix.reduce((a, x) => Math.max(a, Math.abs(x)), 0);
     const says = origin(layer, isShared);
-    large.setAttribute("aria-label", `Kernel of layer ${pointed + 1}, largest weight ${number(most)}`);
+    large.setAttribute(
+      "aria-label",
+      `Kernel of layer ${pointed + 1}, largest weight ${number(most)}`,
+    );
     show("layer-name", `Layer ${pointed + 1}`);
     show("layer-says", says);
     drawZ(zLarge, z);
@@ -80,7 +93,14 @@ export function createMosaics(): Mosaics {
       for (const [j, layer] of layers.entries()) {
         const button = parent.children[j] as HTMLElement;
         const [kernel, z] = [...button.querySelectorAll("canvas")];
-        const sizes = { rows: SIDE, columns: SIDE, full: FULL, cell: 2, tile: [F, F], gap: 1 } as const;
+        const sizes = {
+          rows: SIDE,
+          columns: SIDE,
+          full: FULL,
+          cell: 2,
+          tile: [F, F],
+          gap: 1,
+        } as const;
         drawMatrix(kernel as HTMLCanvasElement, layer.matrix, sizes);
         drawZ(z as HTMLCanvasElement, layer.z);
         button.setAttribute("aria-label", `Layer ${j + 1}: ${origin(layer, shared)}`);

@@ -1,17 +1,12 @@
 /** Trains the deep network at one place of the spectrum; the page draws what it tells. */
 import {
   adam,
-  batchSource,
   compile,
   countParameters,
   crossEntropy,
   type Device,
-  digitsSplit,
-  evaluateImages,
   evaluation,
-  evaluationBatch,
   exponentialRate,
-  type ImageSet,
   readCheckpoint,
   restoreCheckpoint,
   saveCheckpoint,
@@ -19,6 +14,7 @@ import {
   trainStep,
   Variables,
 } from "hyperloom";
+import { batchSource, digitsSplit, type ImageSet } from "hyperloom/data";
 import { type CommonSettings, type Session, trainer } from "../shell/trainer";
 import { spectrumNetwork } from "./network";
 import { KERNEL, kernelParameters, type Stop } from "./stops";
@@ -43,7 +39,8 @@ const drawn = new Map<string, ImageSet>();
 
 function digits(part: "train" | "test", count: number): ImageSet {
   const name = `${part} ${count}`;
-  const found = drawn.get(name) ?? digitsSplit({ train: 1, validation: 1, test: 1, [part]: count })[part];
+  const found =
+    drawn.get(name) ?? digitsSplit({ train: 1, validation: 1, test: 1, [part]: count })[part];
   drawn.set(name, found);
   return found;
 }
@@ -105,17 +102,22 @@ async function open(
       const say = "Testing on unseen digits";
       progress(say, 0);
       const test = digits("test", settings.test);
-      const size = Math.min(evaluationBatch[device.target.adapter], test.count);
-      const tester = await compile(device, evaluation(net, crossEntropy, { batch: size }), {
-        variables,
-      });
+      const size = Math.min(device.adapter.software ? 100 : 1000, test.count);
+      const testing = evaluation(net, crossEntropy, { batch: size });
+      const tester = await compile(device, testing, { variables });
+      const parts = batchSource(test, { batch: size, seed: 0, shuffle: false });
+      let right = 0;
       try {
-        const onProgress = (done: number, total: number): void => progress(say, done / total);
-        const tested = await evaluateImages(tester, test, { onProgress });
-        return { error: tested?.error ?? Number.NaN, samples: test.count };
+        for (let k = 0; k < parts.perEpoch; k++) {
+          const { images: x, labels, weight } = parts.at(k);
+          const { correct } = await tester.run({ x, labels, weight });
+          right += correct?.[0] ?? Number.NaN;
+          progress(say, (k + 1) / parts.perEpoch);
+        }
       } finally {
         tester.dispose();
       }
+      return { error: 1 - right / test.count, samples: test.count };
     },
     dispose() {
       step.dispose();
