@@ -9,6 +9,12 @@ import { openSite, until } from "./drive.mjs";
 /** The runs, as the pages' addresses, by the names of their films. @type {Record<string, string>} */
 const RUNS = {
   static: "index.html#steps=500",
+  ...Object.fromEntries(
+    ["direct", "64", "16", "4", "2", "1", "shared"].map((stop) => [
+      `spectrum-${stop}`,
+      `spectrum.html#stop=${stop}`,
+    ]),
+  ),
 };
 
 /** KB of 1,024 bytes that a film may have. */

@@ -1,5 +1,5 @@
 /** A run as a program, and the same place of the spectrum on the paper's network for a terminal. */
-import { CHANNELS, F, type Stop } from "./stops";
+import { CHANNELS, CLIP, F, RATE, type Stop } from "./stops";
 
 /** The settings that the texts need. */
 export interface Told {
@@ -57,7 +57,7 @@ const convolve = (x, { kernel, bias }) =>
 const target = module("deep", params, (_, p, images) => {
   let x = maxPool2d(convolve(averagePool2d(images, { size: 2 }), p.stem), { size: 2 });
   for (const name of names) {
-    x = add(x, mul(convolve(relu(x), p.layers[name]), 1 / Math.sqrt(names.length)));
+    x = add(x, mul(convolve(relu(x), p.layers[name]), 1 / names.length));
   }
   const features = reshape(maxPool2d(relu(x), { size: 2 }), [-1, 144]);
   return affine(features, p.fc.weight, p.fc.bias);
@@ -65,7 +65,8 @@ const target = module("deep", params, (_, p, images) => {
 ${network}
 
 const variables = new Variables(await requestDevice(), ${seed});
-const optimizer = adam({ lr: exponentialRate(4e-3, 0.996, 5e-4) });
+const lr = exponentialRate(${RATE.from}, ${RATE.decay}, ${RATE.floor});
+const optimizer = adam({ lr, clip: { norm: ${CLIP} } });
 const step = await compile(variables.device,
   trainStep(net, crossEntropy, optimizer, { batch: ${batch} }), { variables });
 const { train } = digitsSplit({ train: 4000 });

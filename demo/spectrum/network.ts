@@ -44,8 +44,9 @@ const layerNames = (layers: number): string[] =>
 
 /**
  * A residual network for digits: x [N, 1, 28, 28] to logits [N, 10]. Halved images, a stem, halved
- * once more to 7 × 7, then x ← x + s · (relu(x) ∗ Kʲ + bʲ) for every layer j, at last a dense layer on
- * the halved result. With s = 1/√layers activations keep their size at any depth, without norms.
+ * once more to 7 × 7, then x ← x + (relu(x) ∗ Kʲ + bʲ) / L for each of the L layers, at last a dense
+ * layer on the halved result. Divided by L, activations keep their size at any depth, without norms,
+ * also where all layers push the same way because they share one kernel.
  */
 export function deepNetwork(layers: number) {
   const names = layerNames(layers);
@@ -70,7 +71,7 @@ export function deepNetwork(layers: number) {
       let x = maxPool2d(stem, { size: 2 });
       for (const name of names) {
         const own = p.layers[name] as { kernel: Tensor; bias: Tensor };
-        x = add(x, mul(convolve(relu(x), own), 1 / Math.sqrt(layers)));
+        x = add(x, mul(convolve(relu(x), own), 1 / layers));
       }
       const features = reshape(maxPool2d(relu(x), { size: 2 }), [-1, FEATURES]);
       return affine(features, p.fc.weight, p.fc.bias);

@@ -19,7 +19,7 @@ const link = openLink({
   layers: integer(12, 2, 48),
   seed,
   batch: integer(16, 1, 1024),
-  steps: integer(200, 1, 100_000),
+  steps: integer(250, 1, 100_000),
   train: integer(4000, 10, 60_000),
   test: integer(1000, 10, 10_000),
 });

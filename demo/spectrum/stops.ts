@@ -6,6 +6,11 @@ import { generateMatrix } from "../static/network";
 export const CHANNELS = 16;
 export const F = 3;
 
+/** The rate of Adam: it falls by `decay` a step, from `from` down to `floor`; equal at all places. */
+export const RATE = { from: 9e-3, decay: 0.992, floor: 5e-4 } as const;
+/** Largest global norm of a gradient. A kernel moves by many times the rate where N_z is large. */
+export const CLIP = 1;
+
 /** From a CNN, whose layers share nothing, to an RNN over depth, whose layers share all; N_z between. */
 export const STOPS = ["direct", "64", "16", "4", "2", "1", "shared"] as const;
 /** A place of the spectrum. */

@@ -17,7 +17,7 @@ import {
 import { batchSource, digitsSplit, type ImageSet } from "hyperloom/data";
 import { type CommonSettings, type Session, trainer } from "../shell/trainer";
 import { spectrumNetwork } from "./network";
-import { KERNEL, kernelParameters, type Stop } from "./stops";
+import { CLIP, KERNEL, kernelParameters, RATE, type Stop } from "./stops";
 
 /** What the page asks for. */
 export interface SpectrumSettings extends CommonSettings {
@@ -57,7 +57,8 @@ async function open(
   const { stop, layers, seed, batch, steps } = settings;
   const net = spectrumNetwork(stop, layers);
   const variables = new Variables(device, seed);
-  const optimizer = adam({ lr: exponentialRate(4e-3, 0.996, 5e-4) });
+  const lr = exponentialRate(RATE.from, RATE.decay, RATE.floor);
+  const optimizer = adam({ lr, clip: { norm: CLIP } });
   const program = trainStep(net, crossEntropy, optimizer, { batch });
   const compiling = compile(device, program, { variables });
   // Drawn while the adapter compiles.
