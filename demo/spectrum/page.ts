@@ -103,7 +103,6 @@ all.type = "button";
 all.id = "all";
 all.textContent = "Train all seven";
 
-const none = new Film();
 const run = createRun<SpectrumSettings, SpectrumHandlers>(
   {
     worker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
@@ -122,8 +121,8 @@ const run = createRun<SpectrumSettings, SpectrumHandlers>(
       // The state is entered before the next run begins.
       if (state === "over" && queue.length > 0) queueMicrotask(next);
     },
-    onFilm: (film) => {
-      if (film !== none) results.begin(active, film);
+    onFilm: (film, stored) => {
+      if (!stored) results.begin(active, film);
       else if (!making) {
         queue = [];
         results.clear();
@@ -131,7 +130,8 @@ const run = createRun<SpectrumSettings, SpectrumHandlers>(
       look();
     },
   },
-  none,
+  // Each place has a stored run of its own, in `results`.
+  new Film(),
 );
 window.hyperloomDemo.film = () => results.file(chosen);
 
@@ -215,7 +215,7 @@ mountTake({
 });
 
 look();
-await results.load(chosen, (stop) => {
+void results.load(chosen, (stop) => {
   if (!results.isStored(stop)) return;
   if (stop === chosen) look();
   else compare();
