@@ -2,7 +2,6 @@
 import {
   adam,
   compile,
-  countParameters,
   crossEntropy,
   type Device,
   evaluation,
@@ -78,7 +77,7 @@ async function open(
     batch,
     learned: kernelParameters(stop, layers),
     made: layers * KERNEL,
-    about: { stop, layers, seed, batch, parameters: countParameters(net.params) },
+    about: { stop, layers, seed, batch },
     async train() {
       const { images: x, labels, weight, size } = source.at(variables.step);
       const { loss, correct } = await step.run({ x, labels, weight });

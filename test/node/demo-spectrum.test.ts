@@ -1,8 +1,11 @@
 /** The page Spectrum, built as it is published, in the browser; and its counts and kernels. */
 import type { Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { program } from "../../demo/spectrum/code";
 import { spectrumNetwork } from "../../demo/spectrum/network";
 import { kernelParameters, layersOf, likeness, STOPS } from "../../demo/spectrum/stops";
+import * as hyperloom from "../../src/index";
+import type { Module } from "../../src/nn/module";
 import { countParameters, slabsOf } from "../../src/nn/slabs";
 import { curve, openSite, picture, type Site, settled, steps, text, until } from "./demo-site";
 
@@ -62,6 +65,22 @@ describe("the places of the spectrum", () => {
       expect(Math.abs(likeness([one[0], { matrix, z: null }] as never))).toBeCloseTo(1, 5);
     }
   });
+});
+
+test("the program to take along builds the page's network", async () => {
+  for (const stop of STOPS) {
+    const text = program({ stop, layers: 3, seed: 1, batch: 2, steps: 1 });
+    // As far as the network: what follows needs a device.
+    const [imports = "", names = ""] = /^import \{(.*?)\} from "hyperloom";\n/s.exec(text) ?? [];
+    const wanted = names.split(",").map((name) => name.trim());
+    expect(wanted.filter((name) => name !== "" && !(name in hyperloom))).toEqual([]);
+    const body = text
+      .slice(imports.length, text.indexOf("const variables"))
+      .replace(/^import.*$/m, "");
+    const { net } = new Function(`{ ${names} }`, `${body}; return { net };`)(hyperloom);
+    const entries = (model: Module) => slabsOf(model).parameters.variable.entries;
+    expect(entries(net)).toEqual(entries(spectrumNetwork(stop, 3)));
+  }
 });
 
 describe("the page Spectrum", () => {
