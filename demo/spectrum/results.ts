@@ -9,7 +9,7 @@ import { STOPS, type Stop } from "./stops";
 const FAIR = ["layers", "seed", "batch", "steps"] as const;
 
 /** Numbers of all snapshots in a stored film: it stays below 60 KB. */
-const NUMBERS = 84_000;
+const NUMBERS = 70_000;
 
 /** Steps that a curve's mean looks back. */
 const MEAN = 10;
