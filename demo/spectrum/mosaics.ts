@@ -12,8 +12,10 @@ const number = (value: number): string => value.toFixed(2).replace("-", "−");
 
 /** The mosaics. */
 export interface Mosaics {
-  /** Shows these layers; none: empty squares. `shared`: all use one kernel. */
+  /** Shows these layers. `shared`: all use one kernel. */
   set(layers: readonly Layer[], shared: boolean): void;
+  /** Shows so many empty squares. */
+  clear(count: number): void;
 }
 
 /** What a layer's kernel comes from, in words. */
@@ -87,6 +89,13 @@ export function createMosaics(): Mosaics {
   };
 
   return {
+    clear(count) {
+      layers = [];
+      build(count);
+      large.width = large.height = 1;
+      zLarge.hidden = true;
+      show("layer-says", "");
+    },
     set(next, shared) {
       if (next.length !== parent.children.length) build(next.length);
       [layers, isShared] = [next, shared];

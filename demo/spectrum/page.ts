@@ -79,7 +79,7 @@ function choose(stop: Stop): void {
 function look(): void {
   setSlider(chosen);
   const film = results.film(chosen);
-  if (film.frames.length === 0 && results.isStored(chosen)) mosaics.set([], false);
+  if (film.frames.length === 0 && results.isStored(chosen)) mosaics.clear(layerCount());
   scrub.show(film, results.isStored(chosen));
   compare();
 }
