@@ -3,8 +3,8 @@ import { drawMatrix } from "../shell/colours";
 import { element, show, whole } from "../shell/frame";
 import { CHANNELS, F, KERNEL, type Layer } from "./stops";
 
-/** Full colour of a weight: three standard deviations before training; and of an embedding's number. */
-const FULL = 3 * Math.sqrt(2 / (F * F * CHANNELS));
+/** Full colour of a weight, four standard deviations before training, and of an embedding's number. */
+const FULL = 0.5;
 const FULL_Z = 2;
 
 const SIDE = CHANNELS * F;

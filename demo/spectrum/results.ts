@@ -12,7 +12,7 @@ const FAIR = ["layers", "seed", "batch", "steps"] as const;
 const NUMBERS = 70_000;
 
 /** Steps that a curve's mean looks back. */
-const MEAN = 10;
+const MEAN = 20;
 
 function testedOf({ about }: Film): Tested | null {
   const [error, samples] = [Number(about.error), Number(about.samples)];
