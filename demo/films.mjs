@@ -15,6 +15,7 @@ const RUNS = {
       `spectrum.html#stop=${stop}`,
     ]),
   ),
+  family: "family.html",
 };
 
 /** KB of 1,024 bytes that a film may have. */

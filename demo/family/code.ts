@@ -1,0 +1,77 @@
+/** This run as a program, and as a line for a terminal. */
+import { CONDITION } from "./flowers";
+import { FREQUENCY, type Sizes } from "./network";
+
+/** The settings that the program needs. */
+export interface Told {
+  readonly seed: number;
+  readonly steps: number;
+  readonly sizes: Sizes;
+}
+
+/** The file that the program is downloaded as. */
+export const FILE = "family.mjs";
+
+/** The line that runs the downloaded program; Node takes WebGPU from the package webgpu. */
+export const command = (): string => `npm install hyperloom webgpu && node ${FILE}`;
+
+/** A program that trains the same family, in Node or, with a bundler, in a page. */
+export function program({ seed, steps, sizes }: Told): string {
+  const { width, hidden, batch, points, rate } = sizes;
+  const [petals, depth, turn] = CONDITION;
+  return `import { writeFileSync } from "node:fs";
+import {
+  adam, add, compile, dense, exponentialRate, flatGenerator, hyper, matmul, meanSquaredError, module,
+  mul, requestDevice, reshape, saveCheckpoint, sin, slice, tanh, trainStep, Variables,
+} from "hyperloom";
+
+const [B, P, WIDTH] = [${batch}, ${points}, ${width}]; // networks a step, points of each, units of a layer
+const layer = (x, { weight, bias }) =>
+  add(matmul(x, weight, { transposeB: true }), reshape(bias, [B, 1, bias.shape[1]]));
+const layers = { first: dense(2, WIDTH), second: dense(WIDTH, WIDTH), last: dense(WIDTH, 1) };
+const params = Object.fromEntries(Object.entries(layers).map(([name, { params }]) => [name, params]));
+const picture = module("picture", params, (_, p, points) => {
+  const one = sin(mul(layer(points, p.first), ${FREQUENCY}));
+  const two = sin(layer(one, p.second));
+  return reshape(tanh(layer(two, p.last)), [B, P]);
+});
+const generator = flatGenerator(params, { nz: 3, hidden: [${hidden.join(", ")}], conditions: 1 });
+const family = hyper(picture, { generator, conditions: 1 });
+const net = {
+  ...family,
+  apply: (context, p, state, x) =>
+    family.apply(context, p, state, slice(x, [0, 0], [B, 3]),
+      reshape(slice(x, [0, 3], [B, 3 + 2 * P]), [B, P, 2])),
+};
+
+/** A flower at a point: the formula that is learned. Conditions are numbers from -1 to 1. */
+function flower([c0, c1, c2], x, y) {
+  const petals = ${petals.from} + ${(petals.to - petals.from) / 2} * (c0 + 1);
+  const depth = ${depth.from} + ${(depth.to - depth.from) / 2} * (c1 + 1);
+  const r = Math.hypot(x, y);
+  const angle = Math.atan2(y, x) - Math.PI / 2 + (${turn.to} * c2 * Math.PI) / 180;
+  const [n, share] = [Math.floor(petals), petals % 1];
+  const wave = (1 - share) * Math.cos(n * angle) + share * Math.cos((n + 1) * angle);
+  return Math.tanh(6 * (0.55 * (1 + depth * wave) - r)) * Math.tanh(6 * (r - 0.14));
+}
+
+const variables = new Variables(await requestDevice(), ${seed});
+const optimizer = adam({ lr: exponentialRate(${rate}, 0.998, 3e-4) });
+const options = { batch: B, input: [3 + 2 * P] };
+const program = trainStep(net, meanSquaredError, optimizer, options);
+const step = await compile(variables.device, program, { variables });
+for (let t = 1; t <= ${steps}; t++) {
+  const x = new Float32Array(B * (3 + 2 * P)).map(() => 2 * Math.random() - 1);
+  const target = new Float32Array(B * P).map((_, k) => {
+    const row = x.subarray(Math.floor(k / P) * (3 + 2 * P));
+    const at = 3 + 2 * (k % P);
+    return flower(row, row[at], row[at + 1]);
+  });
+  const { loss } = await step.run({ x, target });
+  if (t % 100 === 0) console.log(\`step \${t}: mean squared error \${loss[0].toFixed(4)}\`);
+}
+const model = { name: "family", options: {} };
+writeFileSync("family.safetensors", await saveCheckpoint(variables, { model }));
+variables.device.dispose();
+`;
+}
