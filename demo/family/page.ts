@@ -159,10 +159,10 @@ const scrub = createScrub((frame, live) => {
   draw();
 });
 
-function showFilm(film: Film): void {
+function showFilm(film: Film, isStored: boolean): void {
   const steps = Number(film.about.steps ?? film.end) || link.values.steps;
   loss.set(film.points, steps);
-  scrub.show(film, film === stored);
+  scrub.show(film, isStored);
 }
 
 function settings(): FamilySettings {
@@ -170,14 +170,13 @@ function settings(): FamilySettings {
   return withPeriod({ seed: chosen, size, steps });
 }
 
-const stored = await storedFilm("family");
 const run = createRun<FamilySettings, FamilyHandlers>(
   {
     worker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
     settings,
-    onReady: ({ learned, made }) => {
-      show("learned", whole(learned));
-      show("made", whole(made));
+    onReady: ({ about }) => {
+      facts(about.size as SizeName);
+      show("changed", "");
     },
     onStep: ({ step, values }, perSecond) => {
       loss.set(run.film.points, run.ready?.steps ?? 1);
@@ -192,18 +191,21 @@ const run = createRun<FamilySettings, FamilyHandlers>(
     },
     onFilm: showFilm,
   },
-  stored,
+  storedFilm("family"),
 );
-showFilm(stored);
 
-function facts(): void {
-  const next = SIZES[link.values.size as SizeName];
-  show("batch", whole(next.batch));
-  show("points", whole(next.points));
-  show("made", whole(countWeights(next)));
-  show("learned", whole(countParameters(next)));
+/** What the texts say of a size. */
+function facts(size: SizeName): void {
+  const sizes = SIZES[size];
+  const [made, learned] = [countWeights(sizes), countParameters(sizes)];
+  show("batch", whole(sizes.batch));
+  show("points", whole(sizes.points));
+  show("made", whole(made));
+  show("all", whole(GRID * GRID * made));
+  show("learned", whole(learned));
+  element("share").style.setProperty("--share", `${learned / (GRID * GRID * made)}`);
 }
-facts();
+facts(link.values.size as SizeName);
 
 for (const id of ["steps", "seed"] as const) {
   const input = element<HTMLInputElement>(`set-${id}`);
@@ -220,7 +222,7 @@ const chosen = element<HTMLSelectElement>("set-size");
 chosen.value = link.values.size;
 chosen.onchange = () => {
   link.set("size", chosen.value);
-  facts();
+  facts(chosen.value as SizeName);
   changed();
 };
 
