@@ -34,7 +34,9 @@ import {
   SIZES,
 } from "../../demo/family/network";
 import { batchAt, gridConditions, testConditions } from "../../demo/family/samples";
+import { ensureBrowser, softwareVulkanIcd } from "../../src/cli/browser";
 import { readCheckpoint } from "../../src/train/checkpoint";
+import { testAdapter } from "../test-adapter";
 import { curve, openSite, picture, type Site, settled, steps, text, until } from "./demo-site";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -116,8 +118,13 @@ describe("the family", () => {
     }
     const sizes = { ...small, batch: 32, points: 32 };
     writeFileSync(join(scratch, FILE), program({ seed: 1, steps: 100, sizes }));
-    const run = promisify(execFile);
-    const { stdout } = await run(process.execPath, [FILE], { cwd: scratch, timeout: 200_000 });
+    const icd = process.env.VK_ICD_FILENAMES ?? softwareVulkanIcd(ensureBrowser());
+    const named = icd && testAdapter !== "gpu" ? { VK_ICD_FILENAMES: icd } : {};
+    const { stdout } = await promisify(execFile)(process.execPath, [FILE], {
+      cwd: scratch,
+      env: { ...process.env, XDG_RUNTIME_DIR: tmpdir(), ...named },
+      timeout: 200_000,
+    });
     expect(Number(/step 100: mean squared error ([\d.]+)/.exec(stdout)?.[1])).toBeLessThan(0.3);
     const tensors = tensorsOf(new Uint8Array(readFileSync(join(scratch, "family.safetensors"))));
     // A picture that is blue all over is off by more.
