@@ -1,5 +1,5 @@
 /** This run as a program, and as a line for a terminal. */
-import { CONDITION } from "./flowers";
+import { CONDITION, EDGE, EYE, RADIUS } from "./flowers";
 import { FREQUENCY, type Sizes } from "./network";
 
 /** The settings that the program needs. */
@@ -52,7 +52,7 @@ function flower([c0, c1, c2], x, y) {
   const angle = Math.atan2(y, x) - Math.PI / 2 + (${turn.to} * c2 * Math.PI) / 180;
   const [n, share] = [Math.floor(petals), petals % 1];
   const wave = (1 - share) * Math.cos(n * angle) + share * Math.cos((n + 1) * angle);
-  return Math.tanh(6 * (0.55 * (1 + depth * wave) - r)) * Math.tanh(6 * (r - 0.14));
+  return Math.tanh(${EDGE} * (${RADIUS} * (1 + depth * wave) - r)) * Math.tanh(${EDGE} * (r - ${EYE}));
 }
 
 const variables = new Variables(await requestDevice(), ${seed});

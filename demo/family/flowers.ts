@@ -15,10 +15,11 @@ export interface Flower {
 }
 
 /** Radii in a picture from −1 to 1: the flower's mean one, and the eye's. */
-const RADIUS = 0.55;
-const EYE = 0.14;
+export const RADIUS = 0.55;
+/** See `RADIUS`. */
+export const EYE = 0.14;
 /** How fast a picture goes from −1 to 1 at an edge. */
-const EDGE = 6;
+export const EDGE = 6;
 
 /** The numbers of a flower, each brought from its bounds to −1 … 1: what the generator reads. */
 export function conditionOf(flower: Flower): number[] {

@@ -187,6 +187,8 @@ const run = createRun<FamilySettings, FamilyHandlers>(
     onDone: ({ error = 0, samples = 0 }) =>
       `Mean squared error ${error.toFixed(4)} on ${whole(samples)} flowers that no step has seen.`,
     onState: (state) => {
+      if (state === "starting") scrub.hold();
+      else scrub.release();
       element<HTMLButtonElement>("save").disabled = !["training", "paused", "over"].includes(state);
     },
     onFilm: showFilm,
@@ -247,9 +249,11 @@ element<HTMLInputElement>("files").onchange = async (event) => {
   if (file) await run.resume(new Uint8Array(await file.arrayBuffer()), file.name);
   input.value = "";
 };
+/** The run at hand as a program, or the next. */
 const text = (): string => {
-  const { size, steps, seed: own } = link.values;
-  return program({ seed: own, steps, sizes: SIZES[size as SizeName] });
+  const { ready } = run;
+  const { size, steps, seed: own } = { ...link.values, ...ready?.about };
+  return program({ seed: own, steps: ready?.steps ?? steps, sizes: SIZES[size as SizeName] });
 };
 mountTake({
   code: text,

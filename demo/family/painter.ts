@@ -61,24 +61,32 @@ export function createPainter(
     return { ...drawn, wish, by, family: drawn.family ?? (last as Painted).family };
   };
 
+  const next = async (wish: Wish): Promise<Painted> => {
+    if (!ask()) return draw(wish, "host");
+    try {
+      return await draw(wish, "gpu");
+    } catch {
+      // The run was ended or its device lost in between: its parameters are at hand all the same.
+      return draw(wish, "host");
+    }
+  };
+
   const work = async (): Promise<void> => {
     busy = true;
-    while (waiting) {
-      const wish: Wish = waiting;
-      waiting = null;
-      try {
-        last = await draw(wish, ask() ? "gpu" : "host");
-      } catch {
-        // The run was ended or its device lost in between: what the page then shows comes anew.
-        last = await draw(wish, "host");
+    try {
+      while (waiting) {
+        const wish: Wish = waiting;
+        waiting = null;
+        last = await next(wish);
+        onPainted(last);
+        // The page's own work, input above all, goes first.
+        await new Promise((resolve) => {
+          setTimeout(resolve, 0);
+        });
       }
-      onPainted(last);
-      // The page's own work, input above all, goes first.
-      await new Promise((resolve) => {
-        setTimeout(resolve, 0);
-      });
+    } finally {
+      busy = false;
     }
-    busy = false;
   };
 
   return (wish) => {
