@@ -28,10 +28,15 @@ export const percent = (share: number, digits = 0): string => `${(100 * share).t
 /** A whole number with separators, such as "12,544". */
 export const whole = (value: number): string => Math.round(value).toLocaleString("en");
 
-/** Shows a problem, or with "" none. */
-export function problem(text: string): void {
-  // Sentences are put together from messages that may end with a full stop.
-  show("problem", text.replaceAll(/\.\.(?= |$)/g, "."));
+/** Shows a problem in some sentences, which get their full stops here, or with "" none. */
+export function problem(...sentences: string[]): void {
+  const ended = sentences.map((text) => (/(^|[.?!])$/.test(text) ? text : `${text}.`));
+  show("problem", ended.join(" "));
+}
+
+/** Switches a button on or off and leaves it the focus, which a disabled one would lose. */
+export function enable(button: HTMLElement, on: boolean): void {
+  button.setAttribute("aria-disabled", `${!on}`);
 }
 
 /** Names the adapter that trains. */
@@ -107,6 +112,13 @@ export function mountFrame(file: string, complaints: readonly string[] = []): vo
     <cite>Ha, Dai, Le, <a href="https://arxiv.org/abs/1609.09106">HyperNetworks</a>, 2016</cite>.
     Curves are drawn by uPlot (<a href="./licences.txt">licence</a>).</p>`;
   themeButton(element("theme"));
+  const refuse = (event: Event): void => {
+    const { target } = event;
+    if (!(target instanceof Element) || !target.closest('[aria-disabled="true"]')) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+  };
+  document.addEventListener("click", refuse, { capture: true });
   if (complaints.length > 0) show("complaints", complaints.join(" "));
   // Another link to this page is another experiment.
   window.addEventListener("hashchange", () => location.reload());

@@ -4,7 +4,7 @@
  */
 import { type Connection, connect, type Handlers, type WorkerError } from "./channel";
 import { Film, type Frame, type Point, type Values, writeFilm } from "./film";
-import { element, percent, problem, sayAdapter } from "./frame";
+import { element, enable, percent, problem, sayAdapter } from "./frame";
 import type { CommonSettings, Ready, TrainerHandlers, TrainingEvent } from "./trainer";
 
 /** Where a run is, and what the big button then says. */
@@ -125,7 +125,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   element("run").innerHTML = `
     <button id="train" type="button" class="main">Train</button>
     <button id="step" type="button">Step</button>
-    <button id="reset" type="button" disabled>Reset</button>
+    <button id="reset" type="button">Reset</button>
     <progress id="progress" value="0" max="1" aria-label="Steps of the run"></progress>
     <span id="status" role="status"></span>`;
   const [button, stepButton, resetButton] = ["train", "step", "reset"].map((id) =>
@@ -158,9 +158,9 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   const enter = (next: RunState, say: string): void => {
     state = measured.state = next;
     button.textContent = LABELS[next];
-    button.disabled = next === "starting" || next === "testing";
-    stepButton.disabled = !["film", "paused"].includes(next);
-    resetButton.disabled = next === "film" || next === "starting";
+    enable(button, next !== "starting" && next !== "testing");
+    enable(stepButton, next === "film" || next === "paused");
+    enable(resetButton, next !== "film" && next !== "starting");
     document.body.dataset.state = next;
     status.textContent = say;
     options.onState?.(next);
@@ -175,7 +175,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   };
 
   const fail = (message: string, fix: string): void => {
-    problem(`${message}. ${fix}`);
+    problem(message, fix);
     enter("failed", "");
   };
 
@@ -252,7 +252,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       if (name === "NoDeviceError" && from === "last") {
         fail(message, "“Train again” tries once more, from the last snapshot");
       } else if (name === "NoDeviceError") {
-        problem(`This page cannot train here: ${message}. The stored run below goes on.`);
+        problem(`This page cannot train here: ${message}`, "The stored run below goes on");
         connection?.end();
         connection = null;
         enter("film", "");
@@ -261,7 +261,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
           options.onFilm?.(film, true);
         }
       } else if (from instanceof Uint8Array) {
-        problem(`${message}.`);
+        problem(message);
         enter(before, "");
       } else if (name !== "EndedError") {
         fail(`Training cannot start: ${message}`, "“Train again” tries once more");

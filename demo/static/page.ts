@@ -4,7 +4,16 @@ import source from "../../src/hyper/static.ts?raw";
 import { drawMatrix } from "../shell/colours";
 import { createCurves } from "../shell/curves";
 import type { Film, Frame } from "../shell/film";
-import { element, mountFrame, mountSource, percent, problem, show, whole } from "../shell/frame";
+import {
+  element,
+  enable,
+  mountFrame,
+  mountSource,
+  percent,
+  problem,
+  show,
+  whole,
+} from "../shell/frame";
 import { integer, openLink, seed } from "../shell/link";
 import { createRun, withPeriod } from "../shell/run";
 import { createScrub, storedFilm } from "../shell/scrub";
@@ -173,10 +182,8 @@ const run = createRun<StaticSettings, StaticHandlers>(
     onState: (state) => {
       if (state === "starting") scrub.hold();
       else scrub.release();
-      for (const id of ["save", "unplug"]) {
-        element<HTMLButtonElement>(id).disabled =
-          id === "unplug" ? state !== "training" : !["training", "paused", "over"].includes(state);
-      }
+      enable(element("save"), ["training", "paused", "over"].includes(state));
+      enable(element("unplug"), state === "training");
     },
     onFilm: showFilm,
   },
@@ -208,7 +215,7 @@ element("save").onclick = async () => {
   try {
     download("checkpoint.safetensors", await save());
   } catch (error) {
-    problem(`The checkpoint was not saved: ${(error as Error).message}.`);
+    problem(`The checkpoint was not saved: ${(error as Error).message}`);
   }
 };
 element("unplug").onclick = () => void run.unplug();
@@ -232,7 +239,7 @@ takeFiles({
       show("source-of-data", text);
       if (run.state !== "film") show("changed", "Reset, then Train takes MNIST.");
     } catch (error) {
-      problem(`${(error as Error).message}.`);
+      problem((error as Error).message);
     }
   },
 });

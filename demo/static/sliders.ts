@@ -1,5 +1,5 @@
 /** One slider for each number of the embedding z. */
-import { element } from "../shell/frame";
+import { element, enable } from "../shell/frame";
 
 /** The sliders. */
 export interface Sliders {
@@ -18,9 +18,10 @@ const REACH = 3;
 export function createSliders(onChange: () => void): Sliders {
   const parent = element("sliders");
   parent.innerHTML = `<div class="z"></div>
-    <button id="back" type="button" disabled>Back to the learned z</button>`;
+    <button id="back" type="button">Back to the learned z</button>`;
   const list = parent.querySelector(".z") as HTMLElement;
   const back = element<HTMLButtonElement>("back");
+  enable(back, false);
   let inputs: HTMLInputElement[] = [];
   let outputs: HTMLElement[] = [];
   let chosen: Float32Array | null = null;
@@ -50,7 +51,7 @@ export function createSliders(onChange: () => void): Sliders {
         chosen = Float32Array.from(inputs, (each, at) =>
           each === input || chosen ? Number(each.value) : (learnt[at] ?? 0),
         );
-        back.disabled = false;
+        enable(back, true);
         say(chosen);
         onChange();
       };
@@ -62,7 +63,7 @@ export function createSliders(onChange: () => void): Sliders {
 
   const release = (): void => {
     chosen = null;
-    back.disabled = true;
+    enable(back, false);
     say(learnt);
   };
   back.onclick = () => {
@@ -76,7 +77,7 @@ export function createSliders(onChange: () => void): Sliders {
     learned(z) {
       if (z.length !== inputs.length) {
         chosen = null;
-        back.disabled = true;
+        enable(back, false);
         build(z.length);
       }
       learnt = z.slice();
