@@ -95,9 +95,9 @@ interface Header {
   readonly steps: readonly number[];
   /** Length and the value of the number 127, by name, in the order of the bytes. */
   readonly tensors: readonly (readonly [name: string, length: number, full: number])[];
-  /** Names of the values, then [step, value, …] of each point. */
+  /** Names of the values, then [step, value or null, …] of each point. */
   readonly names: readonly string[];
-  readonly points: readonly (readonly number[])[];
+  readonly points: readonly (readonly (number | null)[])[];
 }
 
 async function through(
@@ -137,7 +137,8 @@ export async function writeFilm(film: Film, frames = 8): Promise<Uint8Array<Arra
     }
     return [name, length, Number(full.toPrecision(6))] as const;
   });
-  const names = Object.keys(film.points[0]?.values ?? {});
+  // Some values come later than others: tests now and then.
+  const names = [...new Set(film.points.flatMap(({ values }) => Object.keys(values)))];
   const header: Header = {
     format: FORMAT,
     about: film.about,
@@ -146,7 +147,7 @@ export async function writeFilm(film: Film, frames = 8): Promise<Uint8Array<Arra
     names,
     points: thinned(film.points, 250).map(({ step, values }) => [
       step,
-      ...names.map((name) => Number((values[name] ?? 0).toPrecision(4))),
+      ...names.map((name) => Number((values[name] ?? Number.NaN).toPrecision(4))),
     ]),
   };
   const json = new TextEncoder().encode(JSON.stringify(header));
@@ -193,9 +194,12 @@ export async function readFilm(file: Uint8Array<ArrayBuffer>): Promise<Film> {
       });
       film.record({ step, tensors: Object.fromEntries(tensors) });
     }
-    for (const [step = 0, ...numbers] of header.points) {
-      const values = header.names.map((name, k) => [name, numbers[k] ?? 0] as const);
-      film.point({ step, values: Object.fromEntries(values) });
+    for (const [step, ...numbers] of header.points) {
+      const values = header.names.flatMap((name, k) => {
+        const value = numbers[k] ?? null;
+        return value === null ? [] : [[name, value] as const];
+      });
+      film.point({ step: step ?? 0, values: Object.fromEntries(values) });
     }
     return film;
   } catch (error) {

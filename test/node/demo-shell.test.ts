@@ -66,6 +66,14 @@ describe("a film", () => {
     expect(read.valuesAt(50)?.values.loss).toBeCloseTo(1 / 50, 5);
   });
 
+  test("keeps values that only some points have", async () => {
+    const film = made(3);
+    film.point({ step: 4, values: { loss: 0.2, held: 0.3 } });
+    const { points } = await readFilm(await writeFilm(film));
+    expect(points.at(-2)?.values).toEqual({ loss: 0.3333 });
+    expect(points.at(-1)?.values).toEqual({ loss: 0.2, held: 0.3 });
+  });
+
   test("refuses other files", async () => {
     await expect(readFilm(new Uint8Array([1, 2, 3]))).rejects.toThrow(FilmError);
     const whole = await writeFilm(made(20));
