@@ -17,6 +17,7 @@ const types: Record<string, string> = {
   ".css": "text/css",
   ".film": "application/octet-stream",
   ".jsonl": "application/jsonl",
+  ".txt": "text/plain; charset=utf-8",
 };
 
 /** Put before every script of the site, in pages and in their workers. */
