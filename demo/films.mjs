@@ -16,6 +16,7 @@ const RUNS = {
     ]),
   ),
   family: "family.html",
+  dynamic: "dynamic.html#steps=200",
 };
 
 /** KB of 1,024 bytes that a film may have. */

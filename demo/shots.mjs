@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { openSite, until } from "./drive.mjs";
 
 /** Steps of training that a page is shown after, by its name; 0: none. @type {Record<string, number>} */
-const PAGES = { index: 40, spectrum: 30, dynamic: 20, family: 60, bench: 0 };
+const PAGES = { index: 40, spectrum: 30, dynamic: 40, family: 60, bench: 0 };
 
 const folder = fileURLToPath(new URL("shots/", import.meta.url));
 mkdirSync(folder, { recursive: true });

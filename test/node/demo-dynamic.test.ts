@@ -1,0 +1,240 @@
+/** The page Dynamic: what it says before training, and, built as it is published, in the browser. */
+import { readFileSync } from "node:fs";
+import type { Page } from "puppeteer-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  hyperLstmParameters,
+  lstmParameters,
+  lstmUnits,
+  SIZES,
+  type SizeName,
+} from "../../demo/dynamic/sizes";
+import { checkText, promptFor } from "../../demo/dynamic/text";
+import { embeddedText } from "../../src/data/embedded-text";
+import { countParameters } from "../../src/nn/slabs";
+import { readCheckpoint } from "../../src/train/checkpoint";
+import { buildModel, modelSpec } from "../../src/train/models";
+import { curve, openSite, type Site, settled, steps, text, until } from "./demo-site";
+
+describe("before anything is trained", () => {
+  test("both models have the parameters that the page says", () => {
+    for (const size of Object.keys(SIZES) as SizeName[]) {
+      for (const norm of [false, true]) {
+        const symbols = 68;
+        const { hidden, hyper, nz } = SIZES[size];
+        const both = { symbols, outputs: symbols };
+        const prefix = norm ? "ln-" : "";
+        const made = (name: "hyperlstm" | "lstm", options: Record<string, number>): number =>
+          countParameters(
+            buildModel(modelSpec(`${prefix}${name}`, { ...both, ...options })).params,
+          );
+        const hyperCount = made("hyperlstm", { hidden, hyper, nz });
+        expect(hyperLstmParameters(symbols, size, norm)).toBe(hyperCount);
+        expect(lstmUnits(symbols, size, norm, "units")).toBe(hidden);
+        const units = lstmUnits(symbols, size, norm, "parameters");
+        expect(lstmParameters(symbols, units, norm)).toBe(made("lstm", { hidden: units }));
+        for (const other of [units - 1, units + 1]) {
+          const away = Math.abs(lstmParameters(symbols, other, norm) - hyperCount);
+          expect(away).toBeGreaterThanOrEqual(
+            Math.abs(lstmParameters(symbols, units, norm) - hyperCount),
+          );
+        }
+      }
+    }
+  });
+
+  test("the tales are the library's", () => {
+    const tales = readFileSync(new URL("../../demo/films/tales.txt", import.meta.url), "utf8");
+    expect(tales).toBe(embeddedText({ length: 100_000, seed: 0 }));
+    expect(checkText(tales).fault).toBe("");
+  });
+
+  test("texts that cannot be learned are told why", () => {
+    expect(checkText("short").fault).toBe("The text has 5 characters; give 2,000 at least.");
+    const many = Array.from({ length: 2000 }, (_, k) => String.fromCodePoint(0x4e00 + k)).join("");
+    expect(checkText(many).fault).toMatch(/^The text has 2,000 different .* with 1,024 at most\.$/);
+    expect(checkText(`${"ab".repeat(1000)}\ud83d`).fault).toMatch(/half of a character/);
+    expect(checkText("x".repeat(2_000_001)).fault).toMatch(/give 2,000,000 at most/);
+    const smile = checkText("\u{1f642}b".repeat(1000));
+    expect([smile.characters, smile.symbols.size, smile.fault]).toEqual([2000, 2, ""]);
+    expect(promptFor("The ", "Eine Zeile\nnoch eine", checkText("Eine Zeile"))).toBe("Eine Zeile");
+    expect(promptFor("Zei", "Eine Zeile", checkText("Eine Zeile"))).toBe("Zei");
+  });
+});
+
+const mean = (some: readonly number[]): number => some.reduce((a, b) => a + b, 0) / some.length;
+const characters = (page: Page, id: string): Promise<string> =>
+  page.$eval(`#${id}`, (found) => found.textContent ?? "");
+const disabled = (page: Page, id: string): Promise<boolean> =>
+  page.$eval(`#${id}`, (button) => button.getAttribute("aria-disabled") === "true");
+/** Presses "Write more" or "Write anew" and waits until both have written. */
+async function write(page: Page, id: "more" | "anew"): Promise<void> {
+  await page.click(`#${id}`);
+  expect(await disabled(page, id)).toBe(true);
+  await page.waitForFunction(
+    (name) => document.getElementById(name)?.getAttribute("aria-disabled") === "false",
+    { timeout: 100_000, polling: 50 },
+    id,
+  );
+  expect(await text(page, "desk-note")).toBe("");
+}
+/** Sets an input as a visitor would. */
+const set = (page: Page, id: string, value: string): Promise<void> =>
+  page.$eval(
+    `#${id}`,
+    (input, given) => {
+      (input as HTMLInputElement).value = given;
+      input.dispatchEvent(new Event("input"));
+      input.dispatchEvent(new Event("change"));
+    },
+    value,
+  );
+
+describe("the page Dynamic", () => {
+  let site: Site;
+  beforeAll(async () => {
+    site = await openSite();
+  });
+  afterAll(() => site?.close());
+
+  test("trains both models, streams what they write, and leaves nothing on the GPU", async () => {
+    const opened = await site.open("demo/dynamic.html#steps=40&seed=1");
+    const { page, faults } = opened;
+    await settled(opened, "shown", /A stored run, step \d+/);
+    await settled(opened, "text-facts", /^100,613 characters, 68 of them different\.$/);
+    expect(await text(page, "hyper-size")).toBe("51,876 parameters, 64 units");
+    expect(await text(page, "lstm-size")).toBe("52,208 parameters, 79 units");
+    expect(await disabled(page, "more")).toBe(true);
+    await page.click("#train");
+    await steps(opened, 2);
+    // A sample is overwritten from its beginning, character by character.
+    await page.waitForFunction(
+      () => {
+        const old = document.querySelectorAll("#hyper-text .old").length;
+        return old > 0 && old < 240;
+      },
+      { timeout: 100_000, polling: "raf" },
+    );
+    await steps(opened, 25);
+    await page.$eval("#unplug", (button) => (button as HTMLButtonElement).click());
+    await settled(
+      opened,
+      "status",
+      /^The device was lost at step \d+; a new one goes on from step/,
+    );
+    await steps(opened, 30);
+    await page.click("#train");
+    await until(opened, "paused");
+    const [hyper, lstm] = [
+      await characters(page, "hyper-text"),
+      await characters(page, "lstm-text"),
+    ];
+    expect([hyper.length, lstm.length]).toEqual([240, 240]);
+    expect([hyper.slice(0, 4), lstm.slice(0, 4)]).toEqual(["The ", "The "]);
+    expect(hyper).not.toBe(lstm);
+
+    // Numbers of the character under the pointer, and of its neighbour by the keyboard.
+    await page.hover("#hyper-text b:nth-child(20)");
+    const caption = (): Promise<string> =>
+      page.$eval("#picked caption", (found) => found.textContent ?? "");
+    expect(await caption()).toMatch(/, character 20: ‖Δd‖ = \d+\.\d{3}$/);
+    const numbers = await page.$$eval("#picked td", (cells) =>
+      cells.map(({ textContent }) => Number(textContent)),
+    );
+    expect(numbers).toHaveLength(12);
+    const [, norm] = /= ([\d.]+)$/.exec(await caption()) ?? [];
+    expect(Math.hypot(...numbers)).toBeCloseTo(Number(norm), 2);
+    await page.focus("#hyper-text");
+    await page.keyboard.press("ArrowRight");
+    expect(await caption()).toMatch(/, character 21: /);
+    const spoken = await page.$eval("#hyper-text", (found) => found.getAttribute("aria-valuetext"));
+    expect(spoken).toMatch(/: change [\d.]+; input [\d.]+, forget [\d.]+, candidate .*, output /);
+    const tints = (): Promise<string> =>
+      page.$$eval("#hyper-text b", (cells) => cells.map((cell) => cell.style.cssText).join());
+    const all = await tints();
+    expect(new Set(all.split(",")).size).toBeGreaterThan(100);
+    await page.select("#tint", "0");
+    expect(await tints()).not.toBe(all);
+
+    await write(page, "more");
+    expect(await characters(page, "hyper-text")).toHaveLength(480);
+    expect((await characters(page, "hyper-text")).slice(0, 240)).toBe(hyper);
+    // Without temperature chance has no part in it; with it another text comes each time.
+    await set(page, "temperature", "0");
+    const samples: string[] = [];
+    for (const temperature of ["0", "0", "1.5"]) {
+      await set(page, "temperature", temperature);
+      await write(page, "anew");
+      samples.push(await characters(page, "hyper-text"));
+    }
+    expect(samples[1]).toBe(samples[0]);
+    expect(samples[2]).not.toBe(samples[0]);
+    await set(page, "prompt", "Thé");
+    await settled(opened, "desk-note", /^“é” of the prompt is not in the text\.$/);
+    await set(page, "prompt", "A ");
+    await settled(opened, "desk-note", /^$/);
+
+    await page.click("#train");
+    await until(opened, "over");
+    expect(await text(page, "status")).toMatch(
+      /^On 10,061 held-out characters: HyperLSTM \d\.\d{3} bits per character, LSTM \d\.\d{3} after 40 steps\.$/,
+    );
+    for (const name of ["hyper", "lstm"]) {
+      const bits = await curve(page, name);
+      expect(bits).toHaveLength(40);
+      expect(mean(bits.slice(-5))).toBeLessThan(mean(bits.slice(0, 5)) - 1);
+    }
+    const held = (await curve(page, "heldHyper")).filter(Number.isFinite);
+    expect(held.at(-1)).toBeLessThan(held[0] as number);
+    expect(await characters(page, "hyper-text")).toMatch(/^A /);
+    const measured = await page.evaluate(async () => {
+      const { longestTask, firstStep, dispose } = window.hyperloomDemo;
+      return { longestTask, firstStep, live: (await dispose()).live };
+    });
+    console.log(
+      `first step ${(measured.firstStep / 1000).toFixed(2)} s after Train, ` +
+        `longest task of the page ${measured.longestTask.toFixed(0)} ms`,
+    );
+    expect(measured.live).toBe(0);
+    expect(measured.longestTask).toBeLessThan(200);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  test("learns a pasted text, which stays out of the link, for equal seconds", async () => {
+    const opened = await site.open("demo/dynamic.html#steps=8&race=seconds&norm=on");
+    const { page, faults } = opened;
+    await settled(opened, "text-facts", /^100,613/);
+    await set(page, "text", "zu kurz");
+    expect(await text(page, "text-facts")).toBe("The text has 7 characters; give 2,000 at least.");
+    await page.click("#train");
+    await settled(opened, "problem", /^Training cannot start: The text has 7 characters/);
+    await set(page, "text", "Grüße aus dem Möwenweg. ".repeat(120));
+    expect(await page.$eval("#prompt", (input) => (input as HTMLInputElement).value)).toBe(
+      "Grüße aus de",
+    );
+    await page.click("#train");
+    await until(opened, "over");
+    expect(await page.evaluate(() => location.hash)).toBe("#steps=8&race=seconds&norm=on");
+    expect((await characters(page, "hyper-text")).slice(0, 12)).toBe("Grüße aus de");
+    // A step of the LSTM takes a fraction of the other's.
+    expect((await curve(page, "lstmSteps")).at(-1)).toBeGreaterThan(8);
+    const bytes = await page.evaluate(
+      () =>
+        new Promise<number[]>((resolve) => {
+          const { createObjectURL } = URL;
+          URL.createObjectURL = (blob) => {
+            void (blob as Blob).arrayBuffer().then((all) => resolve([...new Uint8Array(all)]));
+            return createObjectURL(blob);
+          };
+          const buttons = [...document.querySelectorAll<HTMLButtonElement>("#take .row button")];
+          buttons.find(({ textContent }) => textContent?.includes("hyperlstm"))?.click();
+        }),
+    );
+    const { model, step, data } = readCheckpoint(Uint8Array.from(bytes), "saved");
+    expect([model.name, step, data.name]).toEqual(["ln-hyperlstm", 8, "a pasted text"]);
+    expect(data.vocabulary).toMatchObject({ kind: "characters" });
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+});
