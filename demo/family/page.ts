@@ -117,7 +117,7 @@ function present(): void {
   own.setAttribute("aria-label", `${named}, as its network draws it: error ${error.toFixed(3)}`);
   truth.setAttribute("aria-label", `${named}, as the formula draws it`);
   const time = `${milliseconds < 10 ? milliseconds.toFixed(1) : whole(milliseconds)} ms`;
-  show("drawn", by === "gpu" ? `Drawn by the GPU in ${time}.` : "Drawn without a GPU.");
+  show("drawn", by === "gpu" ? `Drawn through WebGPU in ${time}.` : "Drawn without a GPU.");
 }
 
 const sliders = createSliders(

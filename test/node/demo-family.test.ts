@@ -203,7 +203,7 @@ describe("the page", () => {
     await page.click("#train");
     await until(opened, "paused");
     expect([await text(page, "made"), await text(page, "learned")]).toEqual(counts);
-    await settled(opened, "drawn", /^Drawn by the GPU in [\d.,]+ ms\.$/);
+    await settled(opened, "drawn", /^Drawn through WebGPU in [\d.,]+ ms\.$/);
     const losses = await curve(page, "loss");
     expect(mean(losses.slice(-5))).toBeLessThan(0.4 * mean(losses.slice(0, 3)));
 
@@ -226,6 +226,7 @@ describe("the page", () => {
       3,
     );
     // The film of this run, at its first snapshot.
+    const end = await error();
     await page.$eval("#at", (slider) => {
       (slider as HTMLInputElement).value = "0";
       slider.dispatchEvent(new Event("input"));
@@ -233,7 +234,7 @@ describe("the page", () => {
     await page.waitForFunction(
       (last) => Number(document.querySelector("#own")?.textContent) > last,
       { timeout: 20_000, polling: 50 },
-      await error(),
+      end,
     );
 
     await page.click("#train");
