@@ -1,7 +1,16 @@
 /// <reference types="vite/client" />
 import { type Curves, createCurves } from "../shell/curves";
 import { Film } from "../shell/film";
-import { element, mountFrame, mountSource, percent, problem, show, whole } from "../shell/frame";
+import {
+  element,
+  enable,
+  mountFrame,
+  mountSource,
+  percent,
+  problem,
+  show,
+  whole,
+} from "../shell/frame";
 import { integer, openLink, seed, word } from "../shell/link";
 import { createRun, withPeriod } from "../shell/run";
 import { createScrub } from "../shell/scrub";
@@ -117,7 +126,10 @@ const run = createRun<SpectrumSettings, SpectrumHandlers>(
       return `${called(active)}: test error ${percent(error, 1)} on ${whole(samples)} unseen digits.`;
     },
     onState: (state) => {
-      all.disabled = queue.length > 0 && state !== "paused" && state !== "failed";
+      enable(all, queue.length === 0 || state === "paused" || state === "failed");
+      // A film that plays takes time from the start.
+      if (state === "starting") scrub.hold();
+      else scrub.release();
       // The state is entered before the next run begins.
       if (state === "over" && queue.length > 0) queueMicrotask(next);
     },
@@ -160,7 +172,7 @@ all.onclick = async () => {
   queue = left.length > 0 ? left : [...STOPS];
   const busy = ["starting", "training", "paused", "testing"].includes(run.state);
   if (busy) queue = queue.filter((stop) => stop !== active);
-  all.disabled = true;
+  enable(all, false);
   if (run.state === "failed") await makeWay();
   if (!busy) next();
   else if (run.state === "paused") await run.train();
@@ -190,7 +202,7 @@ for (const id of ["layers", "batch", "steps", "seed"] as const) {
   input.onchange = () => {
     const value = Number(input.value);
     const good = Number.isInteger(value) && input.value !== "" && input.checkValidity();
-    problem(good ? "" : `${id} must be a whole number from ${input.min} to ${input.max}.`);
+    problem(good ? "" : `${id} must be a whole number from ${input.min} to ${input.max}`);
     if (!good) return;
     link.set(id, value);
     show("changed", "The next run takes the new settings; runs with others are forgotten then.");
