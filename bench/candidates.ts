@@ -104,12 +104,12 @@ const SHAPES: Readonly<
   },
   contraction: {
     wide: { "": [["contraction", [12, 64, 64, 3, 64]]] },
-    narrow: { "": [["contraction", [4, 16, 16, 3, 32]]] },
+    narrow: { "": [["contraction", [4, 16, 16, 3, 64]]] },
     tiny: { "": [["contraction", [1, 16, 16, 7, 4]]] },
     gradient: {
       "": [
         ["contraction-gradient", [12, 64, 64, 3, 64]],
-        ["contraction-gradient", [4, 16, 16, 3, 32]],
+        ["contraction-gradient", [4, 16, 16, 3, 64]],
       ],
     },
     "tiny-gradient": { "": [["contraction-gradient", [1, 16, 16, 7, 4]]] },

@@ -87,7 +87,7 @@ test("a golden case that cannot be computed says why", async () => {
   const without = all.filter((t) => t.name !== "param.B_i");
   expect((await report(without)).message).toBe("tensor param.B_i is missing");
   expect((await report(all, { hyper: { ...hyper, M: 2 } })).message).toMatch(
-    /^hyperloom: contraction: .* 2;/,
+    /^hyperloom: contraction: .* is 1, must be 2: /,
   );
   expect((await report(given)).message).toBe("it has no results to compare");
   for (const failed of [await report(all, { kind: "lstm.labml" }), await report(given)]) {
