@@ -8,7 +8,7 @@
 // tiles: for each tile m the place base and the step between its output channels in y, then the start
 //   and length of the padding behind its layer, which is set to zero
 //
-// Blocks would share their loads, and take seven times as long to compile (SwiftShader, 12 ms).
+// Blocks share their loads, but of 8 x 8 take 83 ms of a core to compile in place of 15 (SwiftShader).
 override LANES: u32 = 16u;
 // Whether d is a multiple of 4, so that rows of a and w can be read as vectors.
 override VECTORS: bool = false;
