@@ -180,7 +180,7 @@ describe("the built page", () => {
     expect(page.workers()).toHaveLength(1);
     const made = await report(page);
     expect(made.kernels.map(({ name }) => name)).toEqual(namesOf("generation"));
-    expect(made.kernels.map(({ samples }) => samples)).toEqual([2, 2, 2, 2]);
+    expect(new Set(made.kernels.map(({ samples }) => samples))).toEqual(new Set([2]));
     expect(made.roof.every(({ value, median }) => value > 0 && median > 0)).toBe(true);
     expect(made.command).toMatch(/^hyperloom bench --filter '.*contraction.*' --repeat 2 /);
     expect(parseReport(JSON.stringify(made), "")).toEqual(made);
