@@ -22,13 +22,17 @@ export async function openSite({ webgpu = true } = {}) {
   const server = await preview({ configFile, preview: { port: 0, host: "127.0.0.1" } });
   const [address = ""] = server.resolvedUrls?.local ?? [];
   const flags = chromeFlags(adapter);
-  const browser = await puppeteer.launch({
-    executablePath: ensureBrowser(),
-    args: webgpu ? flags : flags.filter((flag) => !flag.includes("webgpu")),
-    protocolTimeout: 0,
-  });
+  const launch = () =>
+    puppeteer.launch({
+      executablePath: ensureBrowser(),
+      args: webgpu ? flags : flags.filter((flag) => !flag.includes("webgpu")),
+      protocolTimeout: 0,
+    });
+  const browser = await launch();
   return {
     browser,
+    /** A further browser, for whoever wants one that has compiled nothing yet; the caller closes it. */
+    launch,
     address,
     async close() {
       await browser.close();
