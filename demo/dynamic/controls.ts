@@ -7,6 +7,8 @@ import { GATES } from "./sizes";
 export interface DeskUse {
   /** The prompt or the temperature has changed. */
   wish(): void;
+  /** The temperature has come to rest: browsers let a page change its address only now and then. */
+  rest(): void;
   /** More of both samples, or others. */
   write(anew: boolean): void;
   tint(shown: Shown): void;
@@ -52,6 +54,7 @@ export function mountDesk(use: DeskUse, prompt: string, temperature: number): Co
     say();
     use.wish();
   };
+  slider.onchange = () => use.rest();
   for (const button of buttons) button.onclick = () => use.write(button.id === "anew");
   tint.onchange = () => {
     use.tint(tint.value === "all" ? "all" : (Number(tint.value) as Shown));

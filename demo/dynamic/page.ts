@@ -164,8 +164,8 @@ const box = mountText((own) => {
 
 const desk = mountDesk(
   {
+    rest: () => link.set("temperature", desk.temperature),
     wish() {
-      link.set("temperature", desk.temperature);
       if (run.ready) void ask("wish", { prompt: desk.prompt, temperature: desk.temperature });
     },
     write(anew) {

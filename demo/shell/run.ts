@@ -4,7 +4,7 @@
  */
 import { type Connection, connect, type Handlers, type WorkerError } from "./channel";
 import { Film, type Frame, type Point, type Values, writeFilm } from "./film";
-import { element, enable, percent, problem, sayAdapter } from "./frame";
+import { calm, element, enable, percent, problem, sayAdapter } from "./frame";
 import type { CommonSettings, Ready, TrainerHandlers, TrainingEvent } from "./trainer";
 
 /** Where a run is, and what the big button then says. */
@@ -87,7 +87,7 @@ declare global {
 const SHORT_LIFE_MS = 15_000;
 
 /** Between two pictures; fewer where motion is not wanted. */
-const period = (): number => (matchMedia("(prefers-reduced-motion: reduce)").matches ? 5000 : 150);
+const period = (): number => (calm() ? 5000 : 150);
 
 /** Adds `period` to a page's settings. */
 export const withPeriod = <S>(settings: S): S & CommonSettings => ({
@@ -138,6 +138,8 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   let stored = new Film();
   let film = stored;
   let ready: Ready | null = null;
+  /** The settings of the run at hand. */
+  let begun: S | null = null;
   let connection: Connection<H> | null = null;
   let pressed = 0;
   // When a new device took over, and whether the old one was lost on purpose.
@@ -218,7 +220,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     } else if (event.kind === "done") {
       enter("over", options.onDone(event.values));
     } else if (event.lost) {
-      void recover();
+      quietly(recover());
     } else {
       fail(`Training stopped: ${event.message}`, "“Train again” goes on from the last snapshot");
     }
@@ -232,6 +234,14 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     return connection;
   };
 
+  /** Waits for what no caller waits for: the end of the run at hand is no failure of it. */
+  const quietly = (work: Promise<unknown>): void => {
+    work.catch(({ name, message }: WorkerError) => {
+      if (name === "EndedError") return;
+      fail(`Training stopped: ${message}`, "“Train again” goes on from the last snapshot");
+    });
+  };
+
   /** Starts a run; false where there is none, with the reason in the problem box. */
   const start = async (
     from: Uint8Array<ArrayBuffer> | "last" | null,
@@ -241,12 +251,15 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     enter("starting", from === "last" ? "A new device." : "Compiling for this adapter.");
     problem("");
     try {
+      // What is set for the next run is nothing to the one that goes on.
+      const settings = (from === "last" && begun) || options.settings();
       open();
       ready = await ask("start", {
-        settings: options.settings(),
+        settings,
         from,
         ...(file && { name: file }),
       });
+      begun = settings;
     } catch (error) {
       const { name, message } = error as WorkerError;
       if (name === "NoDeviceError" && from === "last") {
@@ -322,6 +335,10 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       options.onFilm?.(film, true);
     },
     async resume(bytes, file) {
+      if (state === "starting" || state === "testing") {
+        problem(`${file} was not opened: wait until the run has started, or ended`);
+        return false;
+      }
       if (state === "training") await run.pause();
       if (!(await start(bytes, file))) return false;
       enter("paused", `Opened at step ${ready?.step} of ${ready?.steps}.`);
@@ -334,8 +351,8 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     },
   };
 
-  button.onclick = () => void (state === "training" ? run.pause() : run.train());
-  stepButton.onclick = async () => {
+  button.onclick = () => quietly(state === "training" ? run.pause() : run.train());
+  const takeStep = async (): Promise<void> => {
     if (state === "film") {
       pressed = performance.now();
       measured.firstStep = Number.NaN;
@@ -345,6 +362,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     await ask("step", null);
     status.textContent = `Step ${measured.step}.`;
   };
+  stepButton.onclick = () => quietly(takeStep());
   // The worker's script is there when it is asked for.
   button.onpointerenter = button.onfocus = () => void open();
   resetButton.onclick = () => void run.reset();

@@ -50,6 +50,8 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
   let playing = false;
   let held = false;
   let last = 0;
+  /** The frame asked for while the film plays. */
+  let asked = 0;
 
   const draw = (step: number): void => {
     const frame = film.at(step);
@@ -70,16 +72,17 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
     else if (isStored && at < film.end) draw(film.end);
     else if (isStored) draw(0);
     else follow();
-    if (playing) requestAnimationFrame(tick);
+    if (playing) asked = requestAnimationFrame(tick);
   };
 
   const setPlaying = (next: boolean): void => {
     playing = next;
+    cancelAnimationFrame(asked);
     button.textContent = next ? "Stop" : "Play";
     if (!next) return;
     following = false;
     last = performance.now();
-    requestAnimationFrame(tick);
+    asked = requestAnimationFrame(tick);
   };
 
   const follow = (): void => {

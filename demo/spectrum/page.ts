@@ -126,6 +126,8 @@ const run = createRun<SpectrumSettings, SpectrumHandlers>(
       return `${called(active)}: test error ${percent(error, 1)} on ${whole(samples)} unseen digits.`;
     },
     onState: (state) => {
+      // Nothing could be started: nobody waits for the rest.
+      if (state === "film" && !making) queue = [];
       enable(all, queue.length === 0 || state === "paused" || state === "failed");
       // A film that plays takes time from the start.
       if (state === "starting") scrub.hold();
