@@ -1,6 +1,6 @@
 /**
  * `npm test`: the tests of test/gpu in Chrome, in Node and in Deno, some of them in Deno on Mesa's
- * lavapipe too, and all the others in Node, two at a time, since each leaves a core of two to itself;
+ * lavapipe too, and all the others in Node, three at a time, since each keeps four fifths of a core busy;
  * arguments go to every Vitest. It compares the lists of names and ends with one line a run. Plain
  * JavaScript, because Node 20 runs it as it is; Vite loads the rest.
  */
@@ -126,7 +126,7 @@ const due = jobs.filter((job) => !job.missing);
 const lane = async () => {
   for (let job = due.shift(); job; job = due.shift()) reports.push(await run(job));
 };
-await Promise.all(Array.from({ length: availableParallelism() > 1 ? 2 : 1 }, lane));
+await Promise.all(Array.from({ length: availableParallelism() > 1 ? 3 : 1 }, lane));
 
 // Chrome is never left out, and where everything must be there nothing is.
 const must = (/** @type {Job} */ { name }) => name === "Chrome" || !!process.env.CI;

@@ -192,7 +192,9 @@ describe("the built page", () => {
       expect(await text(page, `${query}.rate`)).toMatch(/^[\d.]+ G(FLOP|B)\/s$/);
       expect(await text(page, `tr[data-name="${name}"] .faster`)).toMatch(/^[\d.]+ ×$/);
     }
-    expect(await text(page, "#status")).toMatch(/^Measured 4 kernels in \d+ s by (timestamp|wall)/);
+    expect(await text(page, "#status")).toMatch(
+      /^Measured \d+ kernels in \d+ s by (timestamp|wall)/,
+    );
     expect(await page.evaluate(() => window.hyperloomDemo.dispose())).toEqual({ live: 0 });
 
     // A device that is lost in the next run: what the page says, and the run after it.
