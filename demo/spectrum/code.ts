@@ -1,21 +1,22 @@
-/** A run as a program, and the same place of the spectrum on the paper's network for a terminal. */
+/** This run as a program, and as a line for a terminal. */
 import { CHANNELS, CLIP, F, RATE, type Stop } from "./stops";
 
-/** The settings that the texts need. */
+/** The settings that the program needs. */
 export interface Told {
   readonly stop: Stop;
   readonly layers: number;
   readonly seed: number;
   readonly batch: number;
   readonly steps: number;
+  /** Digits to draw for training. */
+  readonly train: number;
 }
 
-/** A line that trains a Wide ResNet at this place of the spectrum, on CIFAR-10 or drawn shapes. */
-export function command({ stop, seed }: Told): string {
-  const plain = { direct: "wrn-16-1", shared: "shared-wrn-16-1" };
-  const model = stop in plain ? plain[stop as keyof typeof plain] : `hyper-wrn-16-1 --nz ${stop}`;
-  return `npx hyperloom train cifar10 --model ${model} --seed ${seed}`;
-}
+/** The file that the program is downloaded as. */
+export const FILE = "spectrum.mjs";
+
+/** The line that runs the downloaded program; Node takes WebGPU from the package webgpu. */
+export const command = (): string => `npm install hyperloom webgpu && node ${FILE}`;
 
 function generator(stop: Stop): string {
   if (stop === "shared") return `sharedGenerator([kernels], ${F})`;
@@ -24,7 +25,7 @@ function generator(stop: Stop): string {
 
 /** A program that trains the same network from the same seed, in a page, in Node or in Deno. */
 export function program(told: Told): string {
-  const { stop, layers, seed, batch, steps } = told;
+  const { stop, layers, seed, batch, steps, train } = told;
   const generated = stop !== "direct";
   const from = stop === "shared" ? "sharedGenerator" : "staticGenerator";
   const names = generated ? `, hyper, ${from}` : "";
@@ -69,7 +70,7 @@ const lr = exponentialRate(${RATE.from}, ${RATE.decay}, ${RATE.floor});
 const optimizer = adam({ lr, clip: { norm: ${CLIP} } });
 const step = await compile(variables.device,
   trainStep(net, crossEntropy, optimizer, { batch: ${batch} }), { variables });
-const { train } = digitsSplit({ train: 4000 });
+const { train } = digitsSplit({ train: ${train} });
 const digits = batchSource(train, { batch: ${batch}, seed: ${seed}, shuffle: true });
 for (let t = 0; t < ${steps}; t++) {
   const { images, labels, weight, size } = digits.at(t);

@@ -16,7 +16,7 @@ import { createRun, withPeriod } from "../shell/run";
 import { createScrub } from "../shell/scrub";
 import { mountTake } from "../shell/take";
 import { createSlider, drawRace, writeBoard } from "./board";
-import { command, program } from "./code";
+import { command, FILE, program, type Told } from "./code";
 import { createMosaics } from "./mosaics";
 import source from "./network.ts?raw";
 import { Results } from "./results";
@@ -211,12 +211,31 @@ for (const id of ["layers", "batch", "steps", "seed"] as const) {
   };
 }
 
-const told = () => ({ ...link.values, stop: chosen });
+/** The settings of the place's own run, else of the next one. */
+function told(): Told {
+  const about = results.isStored(chosen) ? {} : results.film(chosen).about;
+  const of = (name: Exclude<keyof Told, "stop">): number =>
+    Number(about[name] ?? link.values[name]);
+  const [layers, seed, batch, steps, train] = [
+    of("layers"),
+    of("seed"),
+    of("batch"),
+    of("steps"),
+    of("train"),
+  ];
+  return { stop: chosen, layers, seed, batch, steps, train };
+}
+
 mountTake({
   code: () => program(told()),
-  command: () => command(told()),
+  command,
   link: () => link.address,
   files: [
+    {
+      label: `Download ${FILE}`,
+      name: () => FILE,
+      bytes: async () => new TextEncoder().encode(program(told())),
+    },
     {
       label: "Download safetensors",
       name: () => `spectrum-${active}.safetensors`,

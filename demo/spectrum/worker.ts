@@ -77,7 +77,7 @@ async function open(
     batch,
     learned: kernelParameters(stop, layers),
     made: layers * KERNEL,
-    about: { stop, layers, seed, batch },
+    about: { stop, layers, seed, batch, train: settings.train },
     async train() {
       const { images: x, labels, weight, size } = source.at(variables.step);
       const { loss, correct } = await step.run({ x, labels, weight });

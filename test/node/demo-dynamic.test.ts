@@ -187,6 +187,7 @@ describe("the page Dynamic", () => {
     const held = (await curve(page, "heldHyper")).filter(Number.isFinite);
     expect(held.at(-1)).toBeLessThan(held[0] as number);
     expect(await characters(page, "hyper-text")).toMatch(/^A /);
+    expect(page.workers()).toHaveLength(1);
     const measured = await page.evaluate(async () => {
       const { longestTask, firstStep, dispose } = window.hyperloomDemo;
       return { longestTask, firstStep, live: (await dispose()).live };

@@ -250,6 +250,7 @@ describe("the page", () => {
     await settled(opened, "status", new RegExp(`^Step ${step + 1}\\.$`));
     // The run went through the same step before.
     expect((await curve(page, "loss")).at(-1)).toBe(whole[step]);
+    expect(page.workers()).toHaveLength(1);
     const { live } = await page.evaluate(() => window.hyperloomDemo.dispose());
     expect(live).toBe(0);
     expect(faults).toEqual([]);

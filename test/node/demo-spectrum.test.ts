@@ -69,7 +69,7 @@ describe("the places of the spectrum", () => {
 
 test("the program to take along builds the page's network", async () => {
   for (const stop of STOPS) {
-    const text = program({ stop, layers: 3, seed: 1, batch: 2, steps: 1 });
+    const text = program({ stop, layers: 3, seed: 1, batch: 2, steps: 1, train: 20 });
     // As far as the network: what follows needs a device.
     const [imports = "", names = ""] = /^import \{(.*?)\} from "hyperloom";\n/s.exec(text) ?? [];
     const wanted = names.split(",").map((name) => name.trim());
@@ -167,6 +167,7 @@ describe("the page Spectrum", () => {
     expect(rows.filter((row) => /\d %$/.test(row))).toEqual([rows[2]]);
     const { firstStep, longestTask } = await page.evaluate(() => window.hyperloomDemo);
     console.log(`spectrum: first step ${firstStep.toFixed(0)} ms, longest task ${longestTask} ms`);
+    expect(page.workers()).toHaveLength(1);
     expect(await page.evaluate(() => window.hyperloomDemo.dispose())).toEqual({ live: 0 });
     expect(faults).toEqual([]);
     await page.close();

@@ -154,6 +154,7 @@ describe("the static page", () => {
     const losses = await curve(page, "loss");
     expect(losses).toHaveLength(80);
     expect(mean(losses.slice(-10))).toBeLessThan(0.4 * mean(losses.slice(0, 10)));
+    expect(page.workers()).toHaveLength(1);
     const measured = await page.evaluate(async () => {
       const { longestTask, firstStep, dispose } = window.hyperloomDemo;
       return { longestTask, firstStep, live: (await dispose()).live };
