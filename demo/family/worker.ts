@@ -112,6 +112,10 @@ function drawers(device: Device, sizes: Sizes) {
       made ??= make();
       return made;
     },
+    /** After what is being compiled, whether or not it can be. */
+    settled: async (): Promise<void> => {
+      await made?.catch(() => undefined);
+    },
     dispose(): void {
       over = true;
       for (const each of ready) each.dispose();
@@ -197,6 +201,7 @@ async function open(
       const milliseconds = performance.now() - began;
       return { mine: own, family: all, side: drawing.side, tile: drawing.tile, milliseconds };
     },
+    settled: drawing.settled,
     dispose() {
       drawing.dispose();
       step.dispose();

@@ -50,6 +50,8 @@ export interface Session {
   snapshot(): Promise<Uint8Array<ArrayBuffer>>;
   /** After the last step, such as a test. */
   finish?(progress: (what: string, share: number) => void): Promise<Values>;
+  /** What still compiles beside the training: the device waits for it before it ends. */
+  settled?(): Promise<unknown>;
   /** Frees what it holds on the device; the device is the trainer's. */
   dispose(): void;
 }
@@ -235,6 +237,7 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     dispose: async (_: null): Promise<{ live: number }> => {
       running = false;
       await loop;
+      await session?.settled?.();
       return close();
     },
   };
