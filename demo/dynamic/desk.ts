@@ -142,6 +142,11 @@ export class Desk {
     return done;
   }
 
+  /** After what is being compiled, whether or not it can be. */
+  async settled(): Promise<void> {
+    await this.#writers?.catch(() => undefined);
+  }
+
   dispose(): void {
     this.#ended = true;
     for (const writer of this.#made) writer.dispose();

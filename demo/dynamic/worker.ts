@@ -149,6 +149,7 @@ async function open(
       const values = { hyper: await test("hyper", 0), lstm: await test("lstm", 0.5) };
       return { ...values, characters: split.test.length - 1, lstmSteps: lstm.variables.step };
     },
+    settled: () => desk.settled(),
     dispose() {
       desk.dispose();
       hyper.dispose();

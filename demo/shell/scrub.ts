@@ -17,8 +17,6 @@ export interface Scrub {
   release(): void;
   /** Whether the newest snapshot is looked at. */
   readonly follows: boolean;
-  /** The step that is looked at. */
-  readonly step: number;
 }
 
 /** A film of `demo/films/`, fetched by its name; an empty one where it cannot be read. */
@@ -134,9 +132,6 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
     },
     get follows() {
       return following;
-    },
-    get step() {
-      return Number(slider.value);
     },
   };
 }

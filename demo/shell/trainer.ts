@@ -20,8 +20,6 @@ export interface Ready {
   readonly made: number;
   /** What else the page should know: settings that a checkpoint decides. */
   readonly about: About;
-  /** Milliseconds from the request of the device to here. */
-  readonly milliseconds: number;
 }
 
 /** What a training worker says by itself. */
@@ -170,7 +168,6 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
       /** The checkpoint's file, for messages. */
       readonly name?: string;
     }): Promise<Ready> => {
-      const began = performance.now();
       running = false;
       await loop;
       const [from, name] =
@@ -197,9 +194,8 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
       const { vendor, architecture, description, software } = device.adapter;
       const called = [vendor, architecture, description].filter(Boolean).join(" ") || "unnamed";
       const { steps, learned, made, about } = session;
-      const milliseconds = performance.now() - began;
       const adapter = { name: called, software };
-      return { adapter, steps, step: taken, learned, made, about, milliseconds };
+      return { adapter, steps, step: taken, learned, made, about };
     },
     /** Goes on until paused or over. */
     train: (_: null): void => {

@@ -5,6 +5,7 @@ import { key, uniform } from "../../src/graph/random";
 import { contractionVariants } from "../../src/ops/contraction-variants";
 import { conv2d } from "../../src/ops/conv2d";
 import { conv2dVariants } from "../../src/ops/conv2d-variants";
+import { linear } from "../../src/ops/generate";
 import { matmul } from "../../src/ops/matmul";
 import { matmulVariants } from "../../src/ops/matmul-variants";
 import { placeholder } from "../../src/ops/sources";
@@ -149,6 +150,23 @@ describe("a caller's variants", () => {
     const apart = direct.map((v, i) => Math.abs(v - (quad[i] as number)));
     expect(Math.max(...apart)).toBeLessThan(1e-5);
     expect(Math.max(...direct)).toBeGreaterThan(1);
+  });
+
+  test("products of little work make one output an invocation on software adapters", async () => {
+    const { target } = await testDevice();
+    const chosen = (adapter: "software" | "gpu", m: number) => {
+      const y = linear(
+        placeholder("x", [m, 64]),
+        placeholder("w", [64, 64]),
+        placeholder("b", [64]),
+      );
+      const seen = { ...target, adapter, features: new Set<string>() };
+      return plan([y], seen).dispatches[0]?.dispatch.kernel.name;
+    };
+    // 2^19 multiply-adds, and more.
+    expect(chosen("software", 128)).toBe("contraction_single");
+    expect(chosen("software", 129)).toBe("contraction");
+    expect(chosen("gpu", 128)).toBe("contraction");
   });
 
   test("unknown names and values out of range are refused, before any GPU work", async () => {
