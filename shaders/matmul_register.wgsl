@@ -51,6 +51,8 @@ struct Params {
   k2: u32,
   a2_row: u32,
   b2_row: u32,
+  // 1: operands of the epilogue have a row for each of y, else one for each batch item.
+  whole: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
@@ -60,9 +62,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<uniform> p: Params;
 
-// `item` is where the row of the batch item begins in a [groups, N] operand, `column` the place in a row:
-// a bias is read by these, so that products of different sizes share one compiled kernel.
-fn epilogue(x: f32, i: u32, item: u32, column: u32) -> f32 { return x; }
+// `row` is where the operand's row begins, in a [groups, N] operand the batch item's, `column` the place in
+// it: biases and addends are read by these, so that products of all sizes share one compiled kernel.
+fn epilogue(x: f32, i: u32, row: u32, column: u32) -> f32 { return x; }
 
 // Offsets in a (x) and b (y) of a batch item.
 fn item_offsets(item: u32) -> vec2<u32> {
@@ -173,13 +175,13 @@ fn up(c: mat4x4<f32>, next: mat4x4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(c[1], c[2], c[3], next[0]);
 }
 
-// Columns j..j+3 of a row of y that begins at `row`; those from N on are left out.
-fn store_row(v: vec4<f32>, row: u32, item: u32, j: u32) {
-  let at = row + j;
-  if (j < p.n) { y[at] = epilogue(v.x, at, item, j); }
-  if (j + 1u < p.n) { y[at + 1u] = epilogue(v.y, at + 1u, item, j + 1u); }
-  if (j + 2u < p.n) { y[at + 2u] = epilogue(v.z, at + 2u, item, j + 2u); }
-  if (j + 3u < p.n) { y[at + 3u] = epilogue(v.w, at + 3u, item, j + 3u); }
+// Columns j..j+3 of a row of y that begins at `start`; those from N on are left out.
+fn store_row(v: vec4<f32>, start: u32, row: u32, j: u32) {
+  let at = start + j;
+  if (j < p.n) { y[at] = epilogue(v.x, at, row, j); }
+  if (j + 1u < p.n) { y[at + 1u] = epilogue(v.y, at + 1u, row, j + 1u); }
+  if (j + 2u < p.n) { y[at + 2u] = epilogue(v.z, at + 2u, row, j + 2u); }
+  if (j + 3u < p.n) { y[at + 3u] = epilogue(v.w, at + 3u, row, j + 3u); }
 }
 
 @compute @workgroup_size(LANES)
@@ -297,19 +299,20 @@ fn main(
   }
 
   let at = part * p.m * p.n;
-  let item = g * p.n;
   // Row by row, the blocks moving up: software adapters take milliseconds to compile a store, and
   // accumulators that are indexed would not be kept in registers.
   for (var r = 0u; r < ROWS; r++) {
     // The half's bit flipped where the own half is the second one.
     let row = i + (r ^ (lane.x * half.x));
     if (row < p.m) {
-      store_row(c00[0], at + row * p.n, item, own.y);
-      if (COLS == 8u) { store_row(c01[0], at + row * p.n, item, other.y); }
+      let start = at + row * p.n;
+      let operand_row = select(g * p.n, start, p.whole == 1u);
+      store_row(c00[0], start, operand_row, own.y);
+      if (COLS == 8u) { store_row(c01[0], start, operand_row, other.y); }
       if (COLS > 8u) {
-        store_row(c01[0], at + row * p.n, item, own.y + 4u);
-        store_row(c02[0], at + row * p.n, item, other.y);
-        store_row(c03[0], at + row * p.n, item, other.y + 4u);
+        store_row(c01[0], start, operand_row, own.y + 4u);
+        store_row(c02[0], start, operand_row, other.y);
+        store_row(c03[0], start, operand_row, other.y + 4u);
       }
     }
     c00 = up(c00, c10);

@@ -27,6 +27,11 @@ export interface Dispatch<T> {
   readonly trips: number;
   /** The most trips that one loop makes from its start to its end; default `trips`. */
   readonly longestLoop?: number;
+  /**
+   * Overrides beside which the kernel computes the same of these operands but takes longer to compile:
+   * taken where the program compiles that kernel for another dispatch anyway.
+   */
+  readonly wider?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -44,6 +49,7 @@ export function dispatch<T, B extends string, U extends string, O extends string
     readonly flops: number;
     readonly trips: number;
     readonly longestLoop?: number;
+    readonly wider?: Readonly<Record<string, number>>;
   },
 ): Dispatch<T> {
   const bindings = kernel.bindings.map(({ name }) => name);
@@ -63,6 +69,7 @@ export function dispatch<T, B extends string, U extends string, O extends string
     flops: call.flops,
     trips: call.trips,
     longestLoop: call.longestLoop ?? call.trips,
+    ...(call.wider && { wider: call.wider }),
   };
 }
 

@@ -24,6 +24,7 @@ import type { Context, ParamSpec, StateSpec } from "../nn/module";
 import { add } from "../ops/elementwise";
 import { pad } from "../ops/layout";
 import { matmul, matmulPair } from "../ops/matmul";
+import { constant } from "../ops/sources";
 import { reshape } from "../ops/views";
 
 /** How a hyper cell's state becomes weights of the main cell. */
@@ -203,7 +204,11 @@ export function hyperCell(main: GatedCell, hyper: GatedCell, options: Generation
       const scaled = matmul(z, p.D as Tensor);
       const d = p.b_0 ? add(scaled, staticBias(p.b_0, G, units)) : scaled;
       context.probe?.("d", d);
-      const hg = matmul(h, p.W_h as Tensor);
+      // A bias of zeros: so the product shares its kernel with the others of a step, which have one.
+      const W_h = p.W_h as Tensor;
+      const columns = W_h.shape[1] as number;
+      const none = constant(new Float32Array(columns), [columns]);
+      const hg = add(matmul(h, W_h), none);
       const applied = main.update(context, p, own, hg, project(x, p.W_x as Tensor), d);
       return {
         outputs: applied.outputs,

@@ -126,7 +126,9 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
     PAIR: Number(g.second !== undefined),
   };
   const perItem = tripsOfItem(kernel, cut.kSplit);
-  const second = g.second ? tripsOfItem(kernel, g.second.k) : 0;
+  // A kernel for pairs finds a second pair of K2 = 0 at its end.
+  const second = g.second ? tripsOfItem(kernel, g.second.k) : 1;
+  const wider = g.second ? {} : { wider: { PAIR: 1 } };
   const loops = {
     trips: (g.second ? 1 : cut.group) * perItem + second + tripsAtEnd(kernel),
     longestLoop: Math.max(cut.group, perItem, second),
@@ -148,6 +150,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
       grid: linearGrid(workgroups),
       flops,
       ...loops,
+      ...wider,
     });
     return [call, ...sums];
   }
@@ -186,7 +189,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
           kernel.name === "quad" ? matmulRegisterSubgroups : matmulRegister,
           {
             bind,
-            uniforms,
+            uniforms: { ...uniforms, whole: 0 },
             overrides: {
               ...flags,
               ROWS: kernel.rows,
@@ -197,6 +200,7 @@ export function gemm(g: Gemm, target: Target): Dispatch<Operand>[] {
             grid: linearGrid(ceilDiv(blocks * side ** 2, lanes)),
             flops,
             ...loops,
+            ...wider,
           },
         );
   return [...a.dispatches, ...b.dispatches, call, ...sums];

@@ -187,9 +187,9 @@ function rowIndex(
   const [column, row, item, ...more] = [...axes].reverse();
   if (column?.stride !== 1 || column.length !== n || more.length > 0) return null;
   const repeated = (row?.stride ?? 0) === 0;
-  if (repeated && (item?.stride ?? 0) === 0) return groups === 1 ? "item + column" : "column";
+  if (repeated && (item?.stride ?? 0) === 0) return groups === 1 ? "row + column" : "column";
   const ofItems = row?.length === m && item?.length === groups && item?.stride === n;
-  return repeated && ofItems ? "item + column" : null;
+  return repeated && ofItems ? "row + column" : null;
 }
 
 /**
@@ -200,7 +200,7 @@ export function withEpilogue(
   { kernel, uniforms }: Pick<Dispatch<unknown>, "kernel" | "uniforms">,
   made: Tensor,
   chain: Chain,
-): KernelSource {
+): Pick<Dispatch<unknown>, "kernel" | "uniforms"> {
   const parameters = EPILOGUE.exec(kernel.code)?.[1] ?? "";
   const result = chain.steps[chain.steps.length - 1] as Tensor;
   const used = Math.max(
@@ -211,13 +211,17 @@ export function withEpilogue(
   const load = new Map<Tensor, string>([[made, "x"]]);
   const bindings = [...kernel.bindings];
   let declarations = "";
-  for (const [k, x] of chain.inputs.filter((t) => t !== made).entries()) {
+  const extra = chain.inputs.filter((t) => t !== made);
+  // The hook of some kernels tells row and column.
+  const byRow = /\bcolumn\b/.test(parameters);
+  const whole = byRow && extra.length > 0 && extra.every((x) => size(x.shape) === size(result.shape));
+  for (const [k, x] of extra.entries()) {
     const { dtype: type } = x;
     const binding = used + 1 + k;
     declarations += `@group(0) @binding(${binding}) var<storage, read> e${k}: array<${type}>;\n`;
     bindings.push({ name: `e${k}`, binding, access: "read", type: `array<${type}>` });
     const axes = collapse(x.shape, result.shape);
-    const own = /\bcolumn\b/.test(parameters) ? rowIndex(axes, uniforms) : null;
+    const own = whole ? "row + column" : byRow ? rowIndex(axes, uniforms) : null;
     load.set(x, `e${k}[${own ?? indexExpression(axes, "i")}]`);
   }
   const body = chainBody(chain, load);
@@ -234,10 +238,11 @@ ${own(body.lines)}
   return ${own(body.result)};
 }`;
   const ops = chain.steps.map((s) => s.node.op.name).filter((s) => s !== "fill");
-  return {
+  const filled = {
     ...kernel,
     name: `${kernel.name}+${ops.join("+")}`,
     code: kernel.code.replace(EPILOGUE, () => text),
     bindings,
   };
+  return { kernel: filled, uniforms: whole ? { ...uniforms, whole: 1 } : uniforms };
 }

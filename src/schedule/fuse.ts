@@ -233,12 +233,12 @@ function epilogueUnit(
       continue;
     }
     if (d.kernel.bindings.length + extra.length > MAX_BINDINGS) return null;
-    const kernel = withEpilogue(d, x, chain);
+    const { kernel, uniforms } = withEpilogue(d, x, chain);
     const bind: Record<string, Operand> = {};
     for (const [name, operand] of Object.entries(d.bind))
       bind[name] = operand === made ? result : operand;
     for (const [k, other] of extra.entries()) bind[`e${k}`] = other;
-    dispatches.push({ ...d, kernel, bind });
+    dispatches.push({ ...d, kernel, uniforms, bind });
     filled++;
     label = `${made.node.op.name}${kernel.name.slice(d.kernel.name.length)}`;
   }

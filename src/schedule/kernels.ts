@@ -1,4 +1,5 @@
 import type { Device } from "../gpu/device";
+import type { Dispatch } from "../gpu/dispatch";
 import type { Pipeline } from "../gpu/pipelines";
 import type { Scheduled } from "./plan";
 
@@ -21,9 +22,13 @@ export async function compileKernels(
   { onProgress, signal }: WaitOptions,
 ): Promise<Pipeline[]> {
   signal?.throwIfAborted();
-  const asked = dispatches.map(({ dispatch }) =>
-    device.pipelines.get(dispatch.kernel, dispatch.overrides),
-  );
+  const key = (code: string, overrides: Dispatch<unknown>["overrides"]): string =>
+    `${JSON.stringify(overrides)}${code}`;
+  const needed = new Set(dispatches.map(({ dispatch: d }) => key(d.kernel.code, d.overrides)));
+  const asked = dispatches.map(({ dispatch: { kernel, overrides, wider } }) => {
+    const both = { ...overrides, ...wider };
+    return device.pipelines.get(kernel, needed.has(key(kernel.code, both)) ? both : overrides);
+  });
   const different = new Set(asked);
   let done = 0;
   for (const kernel of different) {

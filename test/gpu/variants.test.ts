@@ -2,11 +2,13 @@ import { describe, expect, test } from "vitest";
 import { useDevice } from "../../src/gpu/device";
 import type { Variant } from "../../src/gpu/dispatch";
 import { key, uniform } from "../../src/graph/random";
+import { size } from "../../src/graph/shape";
 import { contractionVariants } from "../../src/ops/contraction-variants";
 import { conv2d } from "../../src/ops/conv2d";
 import { conv2dVariants } from "../../src/ops/conv2d-variants";
+import { add } from "../../src/ops/elementwise";
 import { linear } from "../../src/ops/generate";
-import { matmul } from "../../src/ops/matmul";
+import { matmul, matmulPair } from "../../src/ops/matmul";
 import { matmulVariants } from "../../src/ops/matmul-variants";
 import { placeholder } from "../../src/ops/sources";
 import { checkVariants, VARIANT_KERNELS } from "../../src/ops/variants";
@@ -16,7 +18,7 @@ import type { OpCase } from "../cases/case";
 import { contractionCases } from "../cases/contraction";
 import { conv2dCases } from "../cases/conv2d";
 import { matmulCases } from "../cases/matmul";
-import { checkCase, deviceWith, testDevice } from "./check-case";
+import { checkCase, deviceWith, expectClose, testDevice } from "./check-case";
 
 // Whatever a table or a caller chooses, for shapes of any class: the results are the same.
 
@@ -167,6 +169,55 @@ describe("a caller's variants", () => {
     expect(chosen("software", 128)).toBe("contraction_single");
     expect(chosen("software", 129)).toBe("contraction");
     expect(chosen("gpu", 128)).toBe("contraction");
+  });
+
+  test("a pair of products and products with addends share one kernel, with equal bits", async () => {
+    const overrides = { ROWS: 4, COLS: 16 };
+    const device = await deviceWith({ op: "matmul", kernel: "register", overrides });
+    const tensors = {
+      a: placeholder("a", [m, k]),
+      b: placeholder("b", [k, n]),
+      bias: placeholder("bias", [n]),
+      rest: placeholder("rest", [m, n]),
+    };
+    const { a, b, bias, rest } = tensors;
+    const outputs = {
+      bias: add(matmul(a, b), bias),
+      rest: add(matmul(a, b), rest),
+      pair: add(matmulPair(a, b, a, b), rest),
+    };
+    const values = (x: { shape: readonly number[] }, seed: number) =>
+      Float32Array.from(uniform(key(seed), size(x.shape)));
+    const data = {
+      a: values(a, 1),
+      b: values(b, 2),
+      bias: values(bias, 3),
+      rest: values(rest, 4),
+    };
+    const before = device.pipelines.size;
+    using step = await compile(device, { inputs: tensors, outputs });
+    expect(device.pipelines.size - before).toBe(1);
+    const together = await step.run(data);
+    for (const name of ["bias", "rest"] as const) {
+      const inputs = { a, b, [name]: tensors[name] };
+      using alone = await compile(device, { inputs, outputs: { y: outputs[name] } });
+      const { y } = await alone.run({ a: data.a, b: data.b, [name]: data[name] });
+      expect(together[name]).toEqual(y);
+    }
+    // Alone, these two take a kernel without the second pair.
+    expect(device.pipelines.size - before).toBe(2);
+    const oracle = (products: number, added: Float32Array) =>
+      Float64Array.from({ length: m * n }, (_, at) => {
+        let sum = 0;
+        for (let t = 0; t < k; t++)
+          sum += (data.a[Math.floor(at / n) * k + t] ?? 0) * (data.b[t * n + (at % n)] ?? 0);
+        return products * sum + (added[at % added.length] ?? 0);
+      });
+    // Roundings of 128 terms below 1.
+    const tolerance = 128 * 2 ** -24;
+    expectClose(together.bias as Float32Array, oracle(1, data.bias), tolerance, "bias");
+    expectClose(together.rest as Float32Array, oracle(1, data.rest), tolerance, "rest");
+    expectClose(together.pair as Float32Array, oracle(2, data.rest), tolerance, "pair");
   });
 
   test("unknown names and values out of range are refused, before any GPU work", async () => {
