@@ -173,9 +173,9 @@ export function randomInt(from: Key, bound: number): number {
 /** `n` f64 in [0, 1); number i is made from words 2i and 2i + 1. */
 export function uniform(from: Key, n: number): Float64Array {
   const w = words(from, [0, 0], 2 * n);
-  return Float64Array.from({ length: n }, (_, i) =>
-    uniform53(w[2 * i] as number, w[2 * i + 1] as number),
-  );
+  const out = new Float64Array(n);
+  for (let i = 0; i < n; i++) out[i] = uniform53(w[2 * i] as number, w[2 * i + 1] as number);
+  return out;
 }
 
 /**
@@ -189,8 +189,9 @@ export function normal(from: Key, n: number, std = 1): Float64Array {
     const u = uniform53(w[2 * i] as number, w[2 * i + 1] as number);
     const v = uniform53(w[2 * i + 2] as number, w[2 * i + 3] as number);
     const r = std * Math.sqrt(-2 * log(1 - u));
-    out[i] = r * cos(2 * Math.PI * v);
-    if (i + 1 < n) out[i + 1] = r * sin(2 * Math.PI * v);
+    const { q, rest } = quarters(2 * Math.PI * v);
+    out[i] = r * shifted(rest, q + 1);
+    if (i + 1 < n) out[i + 1] = r * shifted(rest, q);
   }
   return out;
 }
@@ -247,24 +248,30 @@ function series(x: number, first: 0 | 1): number {
   return (first ? x : 1) * (1 + sum);
 }
 
-/** sin(x + quarters pi / 2). */
-function sinShifted(x: number, quarters: number): number {
+/** x as q pi / 2 and a rest of magnitude at most pi / 4. */
+function quarters(x: number): { q: number; rest: number } {
   if (!(Math.abs(x) <= 1e6)) {
     throw new RangeError(`hyperloom: sin or cos of ${x}; give a number of magnitude at most 1e6`);
   }
   const q = Math.floor(x / (Math.PI / 2) + 0.5);
-  const r = x - q * HALF_PI[0] - q * HALF_PI[1] - q * HALF_PI[2];
-  const turn = (q + quarters) & 3;
-  const value = series(r, turn % 2 === 0 ? 1 : 0);
+  return { q, rest: x - q * HALF_PI[0] - q * HALF_PI[1] - q * HALF_PI[2] };
+}
+
+/** sin(rest + q pi / 2). */
+function shifted(rest: number, q: number): number {
+  const turn = q & 3;
+  const value = series(rest, turn % 2 === 0 ? 1 : 0);
   return turn < 2 ? value : -value;
 }
 
 /** sin x for |x| <= 1e6 (radians), to about 1e-16 relative to the result near its zeros too. */
 export function sin(x: number): number {
-  return sinShifted(x, 0);
+  const { q, rest } = quarters(x);
+  return shifted(rest, q);
 }
 
 /** cos x for |x| <= 1e6 (radians), as `sin`. */
 export function cos(x: number): number {
-  return sinShifted(x, 1);
+  const { q, rest } = quarters(x);
+  return shifted(rest, q + 1);
 }

@@ -72,7 +72,8 @@ export function orthogonal(gain = 1): Init {
         matrix.set(turn(turned, columns, rows));
       }
     }
-    return out.map((x) => gain * x);
+    for (let i = 0; i < out.length; i++) out[i] = gain * (out[i] as number);
+    return out;
   };
 }
 
@@ -108,10 +109,13 @@ export function stackedInits(...inits: readonly Init[]): Init {
 
 /** The transpose of [rows, columns]. */
 function turn(matrix: Float64Array, rows: number, columns: number): Float64Array {
-  return Float64Array.from(
-    matrix,
-    (_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)] as number,
-  );
+  const out = new Float64Array(matrix.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      out[column * rows + row] = matrix[row * columns + column] as number;
+    }
+  }
+  return out;
 }
 
 // Vectors that are taken off all later ones together, while they are in the cache.
@@ -122,36 +126,50 @@ const PANEL = 16;
  * normal vectors, whose condition is about their number, once is far more exact than f32.
  */
 function orthonormalise(data: Float64Array, count: number, length: number): void {
-  const vector = (v: number): Float64Array => data.subarray(v * length, (v + 1) * length);
+  const nothing = new Float64Array(length);
   for (let start = 0; start < count; start += PANEL) {
     const panel: Float64Array[] = [];
     for (let v = start; v < count; v++) {
-      const own = vector(v);
-      for (const unit of panel) subtract(own, unit, dot(own, unit));
+      const own = data.subarray(v * length, (v + 1) * length);
+      let along = subtract(own, nothing, 0, panel[0] ?? own);
+      for (const [k, unit] of panel.entries()) {
+        along = subtract(own, unit, along, panel[k + 1] ?? own);
+      }
       if (v >= start + PANEL) continue;
-      const norm = Math.sqrt(dot(own, own));
+      const norm = Math.sqrt(along);
       for (let i = 0; i < length; i++) own[i] = (own[i] as number) / norm;
       panel.push(own);
     }
   }
 }
 
-/** Σ a b in four sums, which processors add at the same time. */
-function dot(a: Float64Array, b: Float64Array): number {
-  const n = a.length;
+/**
+ * Takes `factor` times a unit vector off x and returns Σ x next, in one pass and four sums, which
+ * processors add at the same time: a third of the time of two passes.
+ */
+function subtract(x: Float64Array, unit: Float64Array, factor: number, next: Float64Array): number {
+  const n = x.length;
   const whole = n - (n % 4);
   let [s0, s1, s2, s3] = [0, 0, 0, 0];
   for (let i = 0; i < whole; i += 4) {
-    s0 += (a[i] as number) * (b[i] as number);
-    s1 += (a[i + 1] as number) * (b[i + 1] as number);
-    s2 += (a[i + 2] as number) * (b[i + 2] as number);
-    s3 += (a[i + 3] as number) * (b[i + 3] as number);
+    const x0 = (x[i] as number) - factor * (unit[i] as number);
+    const x1 = (x[i + 1] as number) - factor * (unit[i + 1] as number);
+    const x2 = (x[i + 2] as number) - factor * (unit[i + 2] as number);
+    const x3 = (x[i + 3] as number) - factor * (unit[i + 3] as number);
+    x[i] = x0;
+    x[i + 1] = x1;
+    x[i + 2] = x2;
+    x[i + 3] = x3;
+    // `next` may be x itself.
+    s0 += x0 * (next[i] as number);
+    s1 += x1 * (next[i + 1] as number);
+    s2 += x2 * (next[i + 2] as number);
+    s3 += x3 * (next[i + 3] as number);
   }
-  for (let i = whole; i < n; i++) s0 += (a[i] as number) * (b[i] as number);
+  for (let i = whole; i < n; i++) {
+    const rest = (x[i] as number) - factor * (unit[i] as number);
+    x[i] = rest;
+    s0 += rest * (next[i] as number);
+  }
   return s0 + s1 + (s2 + s3);
-}
-
-function subtract(from: Float64Array, unit: Float64Array, factor: number): void {
-  for (let i = 0; i < from.length; i++)
-    from[i] = (from[i] as number) - factor * (unit[i] as number);
 }

@@ -132,6 +132,7 @@ export function elementwiseKernel(chain: Chain): { kernel: KernelSource; invocat
   const body = chainBody(chain, load);
   const mask =
     n % 4 === 0 ? "" : `  let live = vec4<u32>(i, i + 1u, i + 2u, i + 3u) < vec4<u32>(${n}u);\n`;
+  // The length of y is not written down, so that chains of all sizes share one kernel.
   const stored = mask ? `select(vec4<${out}>(), ${body.result}, live)` : body.result;
   const vectors = Math.ceil(n / 4);
   const code = `alias T = vec4<f32>;
@@ -143,7 +144,7 @@ ${prelude(body.lines + body.result)}
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) g: vec3<u32>, @builtin(local_invocation_index) l: u32) {
   let q = (w.x + w.y * g.x) * 64u + l;
-  if (q >= ${vectors}u) { return; }
+  if (q >= arrayLength(&y)) { return; }
   let i = q * 4u;
 ${loads.join("\n")}
 ${body.lines}
@@ -214,7 +215,8 @@ export function withEpilogue(
   const extra = chain.inputs.filter((t) => t !== made);
   // The hook of some kernels tells row and column.
   const byRow = /\bcolumn\b/.test(parameters);
-  const whole = byRow && extra.length > 0 && extra.every((x) => size(x.shape) === size(result.shape));
+  const whole =
+    byRow && extra.length > 0 && extra.every((x) => size(x.shape) === size(result.shape));
   for (const [k, x] of extra.entries()) {
     const { dtype: type } = x;
     const binding = used + 1 + k;
