@@ -8,7 +8,6 @@ import { broadcast, type DType, type Shape, type TensorType } from "../graph/sha
  * input. In expressions `T` is f32 or vec4f, `B` bool or vec4<bool>; functions named `safe_*` and
  * `is_nan` stand in `elementwise-kernel.ts` of schedule. NaN goes through every one of them.
  */
-type Expression = (...x: readonly string[]) => string;
 type Rule = (y: Tensor, dy: Tensor, ...x: readonly Tensor[]) => readonly (Tensor | null)[];
 
 function joinTypes(name: string, inputs: readonly TensorType[]): TensorType {
@@ -27,7 +26,14 @@ function joinTypes(name: string, inputs: readonly TensorType[]): TensorType {
   return { shape, dtype };
 }
 
-function elementwise(name: string, expression: Expression, rule: Rule, result?: DType): Op<null> {
+/** The record of an op whose expression has its inputs by the letters of `names`, in their order. */
+function elementwise(
+  name: string,
+  names: string,
+  expression: string,
+  rule: Rule,
+  result?: DType,
+): Op<null> {
   return {
     name,
     shape(_, ...inputs) {
@@ -37,19 +43,8 @@ function elementwise(name: string, expression: Expression, rule: Rule, result?: 
     dispatch: () => [],
     gradient: (node, [dy]) =>
       dy ? rule(node.outputs[0], dy, ...node.inputs) : node.inputs.map(() => null),
-    expression: (_, args) => expression(...args),
-  };
-}
-
-function comparison(name: string, operator: string): Op<null> {
-  return {
-    ...elementwise(
-      name,
-      (a, b) => `select(T(0.0), T(1.0), ${a} ${operator} ${b})`,
-      () => [],
-      "f32",
-    ),
-    gradient: notDifferentiable("a comparison is constant almost everywhere; use where()"),
+    expression: (_, args) =>
+      expression.replace(/\b[abmx]\b/g, (letter) => args[names.indexOf(letter)] ?? ""),
   };
 }
 
@@ -81,152 +76,6 @@ function tensor(x: TensorOrNumber): Tensor {
   return typeof x === "number" ? fill(x) : x;
 }
 
-/** a + b, element by element: the record of `add`. */
-export const addOp = elementwise(
-  "add",
-  (a, b) => `(${a} + ${b})`,
-  (_, dy) => [dy, dy],
-);
-/** a − b, element by element: the record of `sub`. */
-export const subOp = elementwise(
-  "sub",
-  (a, b) => `(${a} - ${b})`,
-  (_, dy) => [dy, neg(dy)],
-);
-/** a · b, element by element: the record of `mul`. */
-export const mulOp = elementwise(
-  "mul",
-  (a, b) => `(${a} * ${b})`,
-  (_, dy, a, b) => [mul(dy, b), mul(dy, a)],
-);
-/** a / b, element by element: the record of `div`. */
-export const divOp = elementwise(
-  "div",
-  (a, b) => `(${a} / ${b})`,
-  (y, dy, _a, b) => [div(dy, b), neg(mul(dy, div(y, b)))],
-);
-/** The larger of two; where they are equal the gradient goes to the first. */
-export const maximumOp = elementwise(
-  "maximum",
-  (a, b) => `safe_max(${a}, ${b})`,
-  (_, dy, a, b) => [where(greaterEqual(a, b), dy, 0), where(greaterEqual(a, b), 0, dy)],
-);
-/** The smaller of two; where they are equal the gradient goes to the first. */
-export const minimumOp = elementwise(
-  "minimum",
-  (a, b) => `safe_min(${a}, ${b})`,
-  (_, dy, a, b) => [where(lessEqual(a, b), dy, 0), where(lessEqual(a, b), 0, dy)],
-);
-/** −x, element by element: the record of `neg`. */
-export const negOp = elementwise(
-  "neg",
-  (x) => `(-${x})`,
-  (_, dy) => [neg(dy)],
-);
-/** |x|, element by element: the record of `abs`. */
-export const absOp = elementwise(
-  "abs",
-  (x) => `abs(${x})`,
-  (_, dy, x) => [where(less(x, 0), neg(dy), dy)],
-);
-/** e^x, element by element: the record of `exp`. */
-export const expOp = elementwise(
-  "exp",
-  (x) => `safe_exp(${x})`,
-  (y, dy) => [mul(dy, y)],
-);
-/** ln x, element by element: the record of `log`. */
-export const logOp = elementwise(
-  "log",
-  (x) => `safe_log(${x})`,
-  (_, dy, x) => [div(dy, x)],
-);
-/** √x, element by element: the record of `sqrt`. */
-export const sqrtOp = elementwise(
-  "sqrt",
-  (x) => `sqrt(${x})`,
-  (y, dy) => [div(mul(dy, 0.5), y)],
-);
-/** 1 / √x, element by element: the record of `rsqrt`. */
-export const rsqrtOp = elementwise(
-  "rsqrt",
-  (x) => `inverseSqrt(${x})`,
-  (y, dy) => [mul(mul(dy, -0.5), mul(y, mul(y, y)))],
-);
-/** x², element by element: the record of `square`. */
-export const squareOp = elementwise(
-  "square",
-  (x) => `(${x} * ${x})`,
-  (_, dy, x) => [mul(dy, mul(x, 2))],
-);
-/** sin x, element by element: the record of `sin`. */
-export const sinOp = elementwise(
-  "sin",
-  (x) => `sin(${x})`,
-  (_, dy, x) => [mul(dy, cos(x))],
-);
-/** cos x, element by element: the record of `cos`. */
-export const cosOp = elementwise(
-  "cos",
-  (x) => `cos(${x})`,
-  (_, dy, x) => [neg(mul(dy, sin(x)))],
-);
-/** max(x, 0); the gradient at 0 is 0, read off the output. */
-export const reluOp = elementwise(
-  "relu",
-  (x) => `select(${x}, T(0.0), ${x} < T(0.0))`,
-  (y, dy) => [where(greater(y, 0), dy, 0)],
-);
-/** 1 / (1 + e^−x), element by element: the record of `sigmoid`. */
-export const sigmoidOp = elementwise(
-  "sigmoid",
-  (x) => `safe_sigmoid(${x})`,
-  (y, dy) => [mul(dy, mul(y, sub(1, y)))],
-);
-/** tanh x, element by element: the record of `tanh`. */
-export const tanhOp = elementwise(
-  "tanh",
-  (x) => `safe_tanh(${x})`,
-  (y, dy) => [mul(dy, sub(1, mul(y, y)))],
-);
-/** log(1 + exp(x)) without overflow. */
-export const softplusOp = elementwise(
-  "softplus",
-  (x) => `safe_softplus(${x})`,
-  (_, dy, x) => [mul(dy, sigmoid(x))],
-);
-
-/** a = b, element by element: the record of `equal`. 1 where it holds, else 0. */
-export const equalOp = comparison("equal", "==");
-/** a ≠ b, element by element: the record of `notEqual`. 1 where it holds, else 0. */
-export const notEqualOp = comparison("not_equal", "!=");
-/** a < b, element by element: the record of `less`. 1 where it holds, else 0. */
-export const lessOp = comparison("less", "<");
-/** a ≤ b, element by element: the record of `lessEqual`. 1 where it holds, else 0. */
-export const lessEqualOp = comparison("less_equal", "<=");
-/** a > b, element by element: the record of `greater`. 1 where it holds, else 0. */
-export const greaterOp = comparison("greater", ">");
-/** a ≥ b, element by element: the record of `greaterEqual`. 1 where it holds, else 0. */
-export const greaterEqualOp = comparison("greater_equal", ">=");
-
-/** a where the mask is not 0, b elsewhere. */
-export const whereOp = elementwise(
-  "where",
-  (m, a, b) => `select(${b}, ${a}, ${m} != T(0.0))`,
-  (_, dy, m) => [null, where(m, dy, 0), where(m, 0, dy)],
-);
-
-/** Element type conversion by value; towards f32 or between the integers. */
-export const castOp: Op<{ dtype: DType }> = {
-  name: "cast",
-  shape: ({ dtype }, x) => [{ shape: x.shape, dtype }],
-  dispatch: () => [],
-  gradient: (node, [dy]) => [
-    dy && node.inputs[0].dtype === "f32" && node.attrs.dtype === "f32" ? dy : null,
-  ],
-  expression: ({ dtype }, [x]) => `${{ f32: "T", i32: "I", u32: "U" }[dtype]}(${x})`,
-};
-
 const unary =
   (op: Op<null>) =>
   (x: TensorOrNumber): Tensor =>
@@ -236,61 +85,120 @@ const binary =
   (a: TensorOrNumber, b: TensorOrNumber): Tensor =>
     apply1(op, null, tensor(a), tensor(b));
 
+/** The record of `add`. */
+export const addOp = elementwise("add", "ab", "(a + b)", (_, dy) => [dy, dy]);
 /** a + b with NumPy broadcasting, as for every function of two tensors here. */
 export const add = binary(addOp);
+/** The record of `sub`. */
+export const subOp = elementwise("sub", "ab", "(a - b)", (_, dy) => [dy, neg(dy)]);
 /** a - b. */
 export const sub = binary(subOp);
+/** The record of `mul`. */
+export const mulOp = elementwise("mul", "ab", "(a * b)", (_, dy, a, b) => [mul(dy, b), mul(dy, a)]);
 /** a · b, element by element. */
 export const mul = binary(mulOp);
 /** a / b. */
-export const div = binary(divOp);
-/** The larger of a and b. */
-export const maximum = binary(maximumOp);
-/** The smaller of a and b. */
-export const minimum = binary(minimumOp);
+export const div = binary(
+  elementwise("div", "ab", "(a / b)", (y, dy, _, b) => [div(dy, b), neg(mul(dy, div(y, b)))]),
+);
+/** The larger of a and b; where they are equal the gradient goes to a. */
+export const maximum = binary(
+  elementwise("maximum", "ab", "safe_max(a, b)", (_, dy, a, b) => [
+    where(greaterEqual(a, b), dy, 0),
+    where(greaterEqual(a, b), 0, dy),
+  ]),
+);
+/** The smaller of a and b; where they are equal the gradient goes to a. */
+export const minimum = binary(
+  elementwise("minimum", "ab", "safe_min(a, b)", (_, dy, a, b) => [
+    where(lessEqual(a, b), dy, 0),
+    where(lessEqual(a, b), 0, dy),
+  ]),
+);
+/** The record of `neg`. */
+export const negOp = elementwise("neg", "x", "(-x)", (_, dy) => [neg(dy)]);
 /** -x. */
 export const neg = unary(negOp);
 /** |x|. */
-export const abs = unary(absOp);
+export const abs = unary(
+  elementwise("abs", "x", "abs(x)", (_, dy, x) => [where(less(x, 0), neg(dy), dy)]),
+);
 /** e to the x. */
-export const exp = unary(expOp);
+export const exp = unary(elementwise("exp", "x", "safe_exp(x)", (y, dy) => [mul(dy, y)]));
 /** The natural logarithm. */
-export const log = unary(logOp);
+export const log = unary(elementwise("log", "x", "safe_log(x)", (_, dy, x) => [div(dy, x)]));
 /** The square root. */
-export const sqrt = unary(sqrtOp);
+export const sqrt = unary(elementwise("sqrt", "x", "sqrt(x)", (y, dy) => [div(mul(dy, 0.5), y)]));
 /** 1 / sqrt(x). */
-export const rsqrt = unary(rsqrtOp);
+export const rsqrt = unary(
+  elementwise("rsqrt", "x", "inverseSqrt(x)", (y, dy) => [mul(mul(dy, -0.5), mul(y, mul(y, y)))]),
+);
 /** x². */
-export const square = unary(squareOp);
+export const square = unary(
+  elementwise("square", "x", "(x * x)", (_, dy, x) => [mul(dy, mul(x, 2))]),
+);
 /** The sine; adapters may be off by 2e-4 for |x| up to 10. */
-export const sin = unary(sinOp);
+export const sin = unary(elementwise("sin", "x", "sin(x)", (_, dy, x) => [mul(dy, cos(x))]));
 /** The cosine; see `sin`. */
-export const cos = unary(cosOp);
-/** max(x, 0). */
-export const relu = unary(reluOp);
+export const cos = unary(elementwise("cos", "x", "cos(x)", (_, dy, x) => [neg(mul(dy, sin(x)))]));
+/** max(x, 0); the gradient at 0 is 0, read off the output. */
+export const relu = unary(
+  elementwise("relu", "x", "select(x, T(0.0), x < T(0.0))", (y, dy) => [
+    where(greater(y, 0), dy, 0),
+  ]),
+);
 /** 1 / (1 + exp(-x)), without overflow. */
-export const sigmoid = unary(sigmoidOp);
+export const sigmoid = unary(
+  elementwise("sigmoid", "x", "safe_sigmoid(x)", (y, dy) => [mul(dy, mul(y, sub(1, y)))]),
+);
 /** The hyperbolic tangent, right for any x. */
-export const tanh = unary(tanhOp);
-/** log(1 + exp(x)). */
-export const softplus = unary(softplusOp);
+export const tanh = unary(
+  elementwise("tanh", "x", "safe_tanh(x)", (y, dy) => [mul(dy, sub(1, mul(y, y)))]),
+);
+/** log(1 + exp(x)), without overflow. */
+export const softplus = unary(
+  elementwise("softplus", "x", "safe_softplus(x)", (_, dy, x) => [mul(dy, sigmoid(x))]),
+);
+
+const compare = (name: string, operator: string) =>
+  binary({
+    ...elementwise(name, "ab", `select(T(0.0), T(1.0), a ${operator} b)`, () => [], "f32"),
+    gradient: notDifferentiable("a comparison is constant almost everywhere; use where()"),
+  });
+
 /** 1 where a = b, else 0. */
-export const equalTo = binary(equalOp);
+export const equalTo = compare("equal", "==");
 /** 1 where a ≠ b, else 0. */
-export const notEqual = binary(notEqualOp);
+export const notEqual = compare("not_equal", "!=");
 /** 1 where a < b, else 0. */
-export const less = binary(lessOp);
+export const less = compare("less", "<");
 /** 1 where a ≤ b, else 0. */
-export const lessEqual = binary(lessEqualOp);
+export const lessEqual = compare("less_equal", "<=");
 /** 1 where a > b, else 0. */
-export const greater = binary(greaterOp);
+export const greater = compare("greater", ">");
 /** 1 where a ≥ b, else 0. */
-export const greaterEqual = binary(greaterEqualOp);
+export const greaterEqual = compare("greater_equal", ">=");
+
+const whereOp = elementwise("where", "mab", "select(b, a, m != T(0.0))", (_, dy, m) => [
+  null,
+  where(m, dy, 0),
+  where(m, 0, dy),
+]);
 
 /** a where mask is not 0, b elsewhere; all three broadcast. */
 export function where(mask: TensorOrNumber, a: TensorOrNumber, b: TensorOrNumber): Tensor {
   return apply1(whereOp, null, tensor(mask), tensor(a), tensor(b));
 }
+
+const castOp: Op<{ dtype: DType }> = {
+  name: "cast",
+  shape: ({ dtype }, x) => [{ shape: x.shape, dtype }],
+  dispatch: () => [],
+  gradient: (node, [dy]) => [
+    dy && node.inputs[0].dtype === "f32" && node.attrs.dtype === "f32" ? dy : null,
+  ],
+  expression: ({ dtype }, [x]) => `${{ f32: "T", i32: "I", u32: "U" }[dtype]}(${x})`,
+};
 
 /** x converted to another dtype by value. */
 export function cast(x: Tensor, dtype: DType): Tensor {
