@@ -1,5 +1,5 @@
 // Gradient of average pooling: dx[n, h, w] = sum of dy[n, i, j] / count(i, j) over the windows
-// (i, j) over (h, w), count being what average_pool2d divided by. dx [planes, height, width],
+// (i, j) over (h, w), count being what pool2d divided by. dx [planes, height, width],
 // dy [planes, out_height, out_width]. One input element an invocation, in a fixed order.
 override WORKGROUP: u32 = 64u;
 override COUNT_PADDING: bool = true;

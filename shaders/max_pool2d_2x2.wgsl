@@ -1,7 +1,7 @@
 // Max pooling by 2x2 windows, stride 2, no padding, of images of even height and width: the
 // case that networks consist of. x [lines, 2, out_width] pairs of columns, with lines =
 // N*C*H/2, y [lines, out_width]. A line of windows is two rows of x, so that one division finds
-// everything and two loads read a window; NaN wins as in max_pool2d. One window an invocation.
+// everything and two loads read a window; NaN wins as in pool2d. One window an invocation.
 override WORKGROUP: u32 = 64u;
 
 struct Params {

@@ -1,8 +1,11 @@
-// Max pooling. x [planes, height, width] with planes = N*C, y [planes, out_height, out_width]:
-// y[n, i, j] = the largest x[n, h, w] of the window that starts at (i * stride_h - pad_top,
-// j * stride_w - pad_left), cut to the image. NaN wins over every number.
+// Pooling: the largest element of each window or, with MEAN, their mean. x [planes, height, width] with
+// planes = N*C, y [planes, out_height, out_width]: y[n, i, j] of the window that starts at
+// (i * stride_h - pad_top, j * stride_w - pad_left), cut to the image. NaN wins over every number. The
+// mean divides by size_h * size_w (COUNT_PADDING) or by the number of elements left in the image.
 // One output an invocation; the windows share few loads, so nothing is staged.
 override WORKGROUP: u32 = 64u;
+override MEAN: bool = false;
+override COUNT_PADDING: bool = true;
 
 struct Params {
   count: u32, // outputs
@@ -41,12 +44,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   let left = max(column * p.stride_w, p.pad_left) - p.pad_left;
   let right = min(column * p.stride_w + p.size_w, p.width + p.pad_left) - p.pad_left;
   var best = x[(plane * p.height + top) * p.width + left];
+  var sum = 0.0;
   for (var h = top; h < bottom; h++) {
     let start = (plane * p.height + h) * p.width;
+    // A sum for each line first: rounding grows with the window's side, not its area.
+    var part = 0.0;
     for (var w = left; w < right; w++) {
       let v = x[start + w];
-      if (nan_bits(v) || (v > best && !nan_bits(best))) { best = v; }
+      if (MEAN) {
+        part += v;
+      } else if (nan_bits(v) || (v > best && !nan_bits(best))) {
+        best = v;
+      }
     }
+    sum += part;
+  }
+  if (MEAN) {
+    let count = select((bottom - top) * (right - left), p.size_h * p.size_w, COUNT_PADDING);
+    best = sum / f32(count);
   }
   y[i] = epilogue(best, i);
 }

@@ -1,9 +1,8 @@
-import { averagePool2d as averagePool2dKernel } from "../../shaders/average_pool2d.wgsl";
 import { averagePool2dGradient } from "../../shaders/average_pool2d_gradient.wgsl";
-import { maxPool2d as maxPool2dKernel } from "../../shaders/max_pool2d.wgsl";
 import { maxPool2d2x2 } from "../../shaders/max_pool2d_2x2.wgsl";
 import { maxPool2d2x2Gradient } from "../../shaders/max_pool2d_2x2_gradient.wgsl";
 import { maxPool2dGradient } from "../../shaders/max_pool2d_gradient.wgsl";
+import { pool2d } from "../../shaders/pool2d.wgsl";
 import { dispatch, linearGrid, MAX_LOOP_TRIPS, MAX_TRIPS } from "../gpu/dispatch";
 import { expect, expectType } from "../graph/expect";
 import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
@@ -152,21 +151,31 @@ function expectFits(op: string, attrs: PoolAttrs, loops: Loops): void {
 
 const WORKGROUP = 64;
 
+function pooledType(op: string, attrs: PoolAttrs, x: TensorType): TensorType {
+  const shape = poolShape(op, attrs, x);
+  expectFits(op, attrs, windowLoops(attrs, x.shape));
+  return { shape, dtype: "f32" };
+}
+
+/** The general kernel of either pooling. */
+function poolDispatch(
+  attrs: PoolAttrs,
+  x: Tensor,
+  y: Tensor,
+  overrides: { readonly MEAN: number; readonly COUNT_PADDING?: number },
+) {
+  const launch = windows(attrs, x.shape, y.shape, y.shape, windowLoops(attrs, x.shape));
+  return dispatch(pool2d, { bind: { x, y }, overrides, ...launch });
+}
+
 /** Largest element of each window; see `maxPool2d`. */
 export const maxPool2dOp: Op<PoolAttrs> = {
   name: "max_pool2d",
   epilogue: true,
-  shape(attrs, x) {
-    const shape = poolShape("max_pool2d", attrs, x);
-    expectFits("max_pool2d", attrs, windowLoops(attrs, x.shape));
-    return [{ shape, dtype: "f32" }];
-  },
+  shape: (attrs, x) => [pooledType("max_pool2d", attrs, x)],
   dispatch({ attrs, inputs: [x], outputs: [y] }) {
-    const bind = { x, y };
-    if (isHalving(attrs, x.shape)) return [dispatch(maxPool2d2x2, { bind, ...halves(y.shape) })];
-    const loops = windowLoops(attrs, x.shape);
-    const launch = windows(attrs, x.shape, y.shape, y.shape, loops);
-    return [dispatch(maxPool2dKernel, { bind, ...launch })];
+    if (!isHalving(attrs, x.shape)) return [poolDispatch(attrs, x, y, { MEAN: 0 })];
+    return [dispatch(maxPool2d2x2, { bind: { x, y }, ...halves(y.shape) })];
   },
   gradient(node, [dy]) {
     return [dy ? apply1(maxPool2dGradientOp, node.attrs, node.inputs[0], dy) : null];
@@ -198,21 +207,10 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
 export const averagePool2dOp: Op<AveragePoolAttrs> = {
   name: "average_pool2d",
   epilogue: true,
-  shape(attrs, x) {
-    const shape = poolShape("average_pool2d", attrs, x);
-    expectFits("average_pool2d", attrs, windowLoops(attrs, x.shape));
-    return [{ shape, dtype: "f32" }];
-  },
-  dispatch({ attrs, inputs: [x], outputs: [y] }) {
-    const loops = windowLoops(attrs, x.shape);
-    return [
-      dispatch(averagePool2dKernel, {
-        bind: { x, y },
-        overrides: { COUNT_PADDING: Number(attrs.countPadding) },
-        ...windows(attrs, x.shape, y.shape, y.shape, loops),
-      }),
-    ];
-  },
+  shape: (attrs, x) => [pooledType("average_pool2d", attrs, x)],
+  dispatch: ({ attrs, inputs: [x], outputs: [y] }) => [
+    poolDispatch(attrs, x, y, { MEAN: 1, COUNT_PADDING: Number(attrs.countPadding) }),
+  ],
   gradient(node, [dy]) {
     const { shape } = node.inputs[0];
     return [dy ? apply1(averagePool2dGradientOp, { ...node.attrs, shape }, dy) : null];
