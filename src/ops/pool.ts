@@ -1,11 +1,17 @@
-import { averagePool2dGradient } from "../../shaders/average_pool2d_gradient.wgsl";
 import { maxPool2d2x2 } from "../../shaders/max_pool2d_2x2.wgsl";
 import { maxPool2d2x2Gradient } from "../../shaders/max_pool2d_2x2_gradient.wgsl";
-import { maxPool2dGradient } from "../../shaders/max_pool2d_gradient.wgsl";
 import { pool2d } from "../../shaders/pool2d.wgsl";
+import { pool2dGradient } from "../../shaders/pool2d_gradient.wgsl";
 import { dispatch, linearGrid, MAX_LOOP_TRIPS, MAX_TRIPS } from "../gpu/dispatch";
 import { expect, expectType } from "../graph/expect";
-import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
+import {
+  apply1,
+  notDifferentiable,
+  type Op,
+  type Operand,
+  scratch,
+  type Tensor,
+} from "../graph/node";
 import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 import { mean } from "./reduce";
 import { reshape } from "./views";
@@ -198,7 +204,7 @@ export const maxPool2dGradientOp: Op<PoolAttrs> = {
     const loops = winnerLoops(attrs, x.shape, dy.shape);
     const launch = windows(attrs, x.shape, dy.shape, x.shape, loops);
     const flops = launch.flops * attrs.size[0] * attrs.size[1];
-    return [dispatch(maxPool2dGradient, { bind, ...launch, flops })];
+    return [dispatch(pool2dGradient, { bind, overrides: { MEAN: 0 }, ...launch, flops })];
   },
   gradient: notDifferentiable("second derivatives through max pooling are not provided"),
 };
@@ -228,9 +234,9 @@ export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Sh
   dispatch({ attrs, inputs: [dy], outputs: [dx] }) {
     const loops = overlapLoops(attrs, dy.shape);
     return [
-      dispatch(averagePool2dGradient, {
-        bind: { dy, dx },
-        overrides: { COUNT_PADDING: Number(attrs.countPadding) },
+      dispatch<Operand, "x" | "dy" | "dx", string, string>(pool2dGradient, {
+        bind: { x: scratch(4), dy, dx },
+        overrides: { MEAN: 1, COUNT_PADDING: Number(attrs.countPadding) },
         ...windows(attrs, dx.shape, dy.shape, dx.shape, loops),
       }),
     ];

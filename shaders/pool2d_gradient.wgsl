@@ -1,9 +1,12 @@
-// Gradient of max pooling: dx[n, h, w] = sum of dy[n, i, j] over the windows (i, j) whose winner is
-// (h, w). x and dx [planes, height, width], dy [planes, out_height, out_width]. The winner follows
-// from x: the first maximum in row-major order within the window, the last NaN if there is any.
-// One input element an invocation, which looks at every window over it: right for overlapping
-// windows, in a fixed order and without atomics.
+// Gradient of pooling, of the maximum or (MEAN) of the mean: dx[n, h, w] = sum of dy[n, i, j] over the
+// windows (i, j) whose winner is (h, w), or of dy[n, i, j] / count(i, j) over the windows over (h, w),
+// count being what pool2d divided by. x and dx [planes, height, width], dy [planes, out_height,
+// out_width]. The winner follows from x, which MEAN does not look at: the first maximum in row-major
+// order within the window, the last NaN if there is any. One input element an invocation, which goes
+// through every window over it: right for overlapping windows, in a fixed order and without atomics.
 override WORKGROUP: u32 = 64u;
+override MEAN: bool = false;
+override COUNT_PADDING: bool = true;
 
 struct Params {
   count: u32, // inputs
@@ -47,6 +50,12 @@ fn wins(i: u32, v: f32, plane: u32, row: u32, column: u32) -> bool {
   return true;
 }
 
+// Elements of the window number k along an axis that the mean divides by.
+fn counted(k: u32, size: u32, stride: u32, pad: u32, length: u32) -> u32 {
+  let covered = min(k * stride + size, length + pad) - max(k * stride, pad);
+  return select(covered, size, COUNT_PADDING);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
@@ -64,11 +73,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: ve
   let v = x[i];
   var sum = 0.0;
   for (var row = first_row; row < end_row; row++) {
+    let start = (plane * p.out_height + row) * p.out_width;
+    let rows = counted(row, p.size_h, p.stride_h, p.pad_top, p.height);
+    var part = 0.0;
     for (var column = first_column; column < end_column; column++) {
-      if (wins(i, v, plane, row, column)) {
-        sum += dy[(plane * p.out_height + row) * p.out_width + column];
+      if (MEAN) {
+        let columns = counted(column, p.size_w, p.stride_w, p.pad_left, p.width);
+        part += dy[start + column] / f32(rows * columns);
+      } else if (wins(i, v, plane, row, column)) {
+        sum += dy[start + column];
       }
     }
+    if (MEAN) { sum += part; }
   }
   dx[i] = epilogue(sum, i);
 }
