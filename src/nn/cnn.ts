@@ -4,7 +4,7 @@ import { conv2d } from "../ops/conv2d";
 import { add, relu } from "../ops/elementwise";
 import { maxPool2d } from "../ops/pool";
 import { reshape } from "../ops/views";
-import { affine } from "./dense";
+import { affine, dense } from "./dense";
 import { glorotUniform, heNormal, type Init, truncatedNormal, zeros } from "./init";
 import { type Module, module, type ParamSpec, type Stateless } from "./module";
 
@@ -63,15 +63,7 @@ export function cnn(options: CnnOptions = {}): Module<CnnParams, Stateless> {
   const params: CnnParams = {
     conv1: convParams(C, channels[0], f, small),
     conv2: convParams(channels[0], channels[1], f, small),
-    fc: {
-      weight: {
-        shape: [classes, features],
-        init: small ?? glorotUniform(features, classes),
-        fanIn: features,
-        kind: "weight",
-      },
-      bias: { shape: [classes], init: zeros, kind: "bias" },
-    },
+    fc: dense(features, classes, small ?? glorotUniform(features, classes)).params,
   };
   // Bias and ReLU after the pooling: the maximum commutes with both, to the bit, and a quarter of the
   // elements is left for them and for their gradients.

@@ -10,8 +10,9 @@ import { globalAveragePool } from "../ops/pool";
 import { constant } from "../ops/sources";
 import { reshape } from "../ops/views";
 import { batchNorm } from "./batch-norm";
-import { affine } from "./dense";
-import { glorotUniform, heNormal, zeros } from "./init";
+import { convParams } from "./cnn";
+import { affine, dense } from "./dense";
+import { glorotUniform } from "./init";
 import { l2Penalty } from "./losses";
 import type { Context, Module, ParamSpec, StateSpec, Values } from "./module";
 import { isTensor } from "./sequence";
@@ -74,10 +75,8 @@ interface Part {
 
 /** A convolution's parameters: kernel [C_out, C_in, f, f], He's start, and bias [C_out] on request. */
 function convSpecs(inputs: number, outputs: number, f: number, bias: boolean): Specs<ParamSpec> {
-  const fanIn = inputs * f * f;
-  const shape = [outputs, inputs, f, f];
-  const kernel: ParamSpec = { shape, init: heNormal(fanIn), fanIn, kind: "weight" };
-  return bias ? { kernel, bias: { shape: [outputs], init: zeros, kind: "bias" } } : { kernel };
+  const both = convParams(inputs, outputs, f);
+  return bias ? both : { kernel: both.kernel };
 }
 
 function convolve(x: Tensor, { kernel, bias }: Tensors, stride: number): Tensor {
@@ -243,15 +242,7 @@ export function residualNetwork(name: string, options: ResidualOptions): Residua
       ...(head && { norm: of(head) }),
     };
   };
-  const fc = {
-    weight: {
-      shape: [classes, channels],
-      init: glorotUniform(channels, classes),
-      fanIn: channels,
-      kind: "weight",
-    },
-    bias: { shape: [classes], init: zeros, kind: "bias" },
-  } as const;
+  const fc = dense(channels, classes, glorotUniform(channels, classes)).params;
   return {
     name,
     input,
