@@ -9,9 +9,9 @@ import { slice, transpose } from "../../ops/layout";
 import { constant } from "../../ops/sources";
 import { reshape } from "../../ops/views";
 import { setting } from "./case";
-import { type CaseGraph, graphKind } from "./graph";
+import { type CaseGraph, type Given, graphKind } from "./graph";
 import { labmlHyperLayer, paperLayer } from "./recurrent";
-import { type Given, within } from "./recurrent-layouts";
+import { within } from "./recurrent-layouts";
 
 /**
  * Layers over `const.tokens` [T + 1, B] from zero states: logits of a step from its token, and the

@@ -11,6 +11,9 @@ import { type GoldenCase, tensorOf } from "./case";
 /** What a kind computes: results by the names that the case's file has for them. */
 export type Results = ReadonlyMap<string, HostArray>;
 
+/** A tensor of a case by name, as an input of its graph. */
+export type Given = (name: string) => Tensor;
+
 /** The function of a kind. Errors that it throws fail the case. */
 export type Evaluate = (device: Device, c: GoldenCase) => Promise<Results>;
 
@@ -26,12 +29,10 @@ export interface CaseGraph {
  * The kinds that are one graph: `build` makes it from the case's tensors; the loss, and the
  * gradients that the file asks for by `grad.Y`, are added here.
  */
-export function graphKind(
-  build: (c: GoldenCase, given: (name: string) => Tensor) => CaseGraph,
-): Evaluate {
+export function graphKind(build: (c: GoldenCase, given: Given) => CaseGraph): Evaluate {
   return async (device, c) => {
     const inputs: Record<string, Tensor> = {};
-    const given = (name: string): Tensor => {
+    const given: Given = (name) => {
       const { shape, dtype } = tensorOf(c, name);
       if (dtype === "u8") throw new Error(`tensor ${name} is u8, must be f32 or i32`);
       const input = inputs[name] ?? placeholder(name, shape, dtype);
@@ -74,7 +75,7 @@ export function graphKind(
 function cotangentLoss(
   c: GoldenCase,
   values: Readonly<Record<string, Tensor>>,
-  given: (name: string) => Tensor,
+  given: Given,
 ): Tensor {
   let loss: Tensor | undefined;
   for (const name of c.tensors.keys()) {

@@ -10,7 +10,7 @@ import { constant } from "../../ops/sources";
 import { reshape } from "../../ops/views";
 import { setting } from "./case";
 import { graphKind } from "./graph";
-import { tiledKernel } from "./static";
+import { PAPER, parameters, tiledKernel } from "./static";
 
 /** `conv.generated`: a convolution whose kernel is generated, with a bias. */
 export const convGenerated = graphKind((c, given) => {
@@ -59,13 +59,7 @@ export const networkHyperCnn = graphKind((c, given) => {
     conv2: { bias: given("param.conv2.bias") },
     // Stored as [classes, features].
     fc: { weight: given("param.fc.weight"), bias: given("param.fc.bias") },
-    generator: {
-      z: given("in.z"),
-      W_i: given("param.W_i"),
-      B_i: given("param.B_i"),
-      W_out: given("param.W_out"),
-      B_out: given("param.B_out"),
-    },
+    generator: { z: given("in.z"), ...parameters(given, PAPER) },
   } as unknown as Values<typeof net.params>;
   const logits = net.apply({ train: true, key: null }, params, {}, x).outputs;
   const [batch = 1] = x.shape;

@@ -2,15 +2,13 @@ import type { Tensor } from "../../graph/node";
 import type { Tree } from "../../graph/tree";
 import { concat, slice, transpose } from "../../ops/layout";
 import { reshape } from "../../ops/views";
-import type { GoldenCase } from "./case";
+import { type GoldenCase, setting } from "./case";
+import type { Given } from "./graph";
 
 /**
  * Recorded parameters in the layouts of labml, supercell and the paper's equations, as those of the
  * modules here. All of it is graph, so that gradients arrive in the recorded layout.
  */
-
-/** A tensor of a case by name. */
-export type Given = (name: string) => Tensor;
 
 /** The tensors whose names start with `prefix`. */
 export function within(given: Given, prefix: string): Given {
@@ -41,6 +39,11 @@ export interface HyperSizes {
   readonly inputs: number;
   readonly hyperUnits: number;
   readonly nz: number;
+}
+
+/** Sizes by a case's names for them. */
+export function sizesOf(c: GoldenCase, inputs: number): HyperSizes {
+  return { inputs, units: setting(c, "H"), hyperUnits: setting(c, "Hhat"), nz: setting(c, "N_z") };
 }
 
 const four = <T>(of: (k: number) => T): T[] => [0, 1, 2, 3].map(of);

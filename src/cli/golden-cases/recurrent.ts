@@ -9,14 +9,14 @@ import { overSequence } from "../../nn/sequence";
 import { concat, slice } from "../../ops/layout";
 import { reshape } from "../../ops/views";
 import { type GoldenCase, setting } from "./case";
-import { type CaseGraph, graphKind } from "./graph";
+import { type CaseGraph, type Given, graphKind } from "./graph";
 import {
   flag,
-  type Given,
   hyperRnnParameters,
   labmlHyperLstm,
   labmlLstm,
   optional,
+  sizesOf,
   supercellHyperLstm,
   supercellLstm,
   within,
@@ -159,17 +159,14 @@ export const lstmSupercell = graphKind((c, given) => {
 
 /** A layer of labml's HyperLSTM. */
 export function labmlHyperLayer(c: GoldenCase, given: Given, inputs: number) {
-  const [units, hyperUnits, nz] = [setting(c, "H"), setting(c, "Hhat"), setting(c, "N_z")];
+  const sizes = sizesOf(c, inputs);
   const cell = hyperLstm({
-    inputs,
-    units,
-    hyperUnits,
-    nz,
+    ...sizes,
     eps: setting(c, "ln_eps"),
     forgetBias: optional(c, "forget_bias", 0),
     gates: "ifgo",
   });
-  return { cell, params: labmlHyperLstm(given, { units, inputs, hyperUnits, nz }) };
+  return { cell, params: labmlHyperLstm(given, sizes) };
 }
 
 /** `hyperlstm.labml_cell`: one step. */
@@ -185,13 +182,10 @@ export const hyperLstmLabml = graphKind((c, given) =>
 
 /** A layer of the HyperLSTM in supercell's layout, with all variants that `hyper` names. */
 export function paperLayer(c: GoldenCase, given: Given, inputs: number) {
-  const [units, hyperUnits, nz] = [setting(c, "H"), setting(c, "Hhat"), setting(c, "N_z")];
+  const sizes = sizesOf(c, inputs);
   const layerNorm = flag(c, "layer_norm");
   const cell = hyperLstm({
-    inputs,
-    units,
-    hyperUnits,
-    nz,
+    ...sizes,
     layerNorm,
     eps: setting(c, "eps"),
     forgetBias: setting(c, "forget_bias"),
@@ -200,7 +194,6 @@ export function paperLayer(c: GoldenCase, given: Given, inputs: number) {
     gates: "igfo",
   });
   const order = oneOf(c, "hyper_input", ["h,x", "x,h"]);
-  const sizes = { units, inputs, hyperUnits, nz };
   return { cell, params: supercellHyperLstm(given, sizes, layerNorm, order === "h,x") };
 }
 
@@ -219,12 +212,7 @@ export const hyperLstmPaper = graphKind((c, given) => {
 /** `hyperrnn`: equation 5 or 8 over a sequence. */
 export const hyperRnnKind = graphKind((c, given) => {
   const full = flag(c, "full");
-  const sizes = {
-    inputs: setting(c, "X"),
-    units: setting(c, "H"),
-    hyperUnits: setting(c, "Hhat"),
-    nz: setting(c, "N_z"),
-  };
+  const sizes = sizesOf(c, setting(c, "X"));
   const cell = hyperRnn({ ...sizes, form: full ? "full" : "scaling", source: sourceOf(c) });
   return sequence(c, given, cell, hyperRnnParameters(within(given, "param."), sizes, full));
 });

@@ -11,9 +11,8 @@ import { add, fill } from "../../ops/elementwise";
 import { concat } from "../../ops/layout";
 import { constant } from "../../ops/sources";
 import { type GoldenCase, setting } from "./case";
-import { type CaseGraph, graphKind } from "./graph";
-
-type Given = (name: string) => Tensor;
+import { type CaseGraph, type Given, graphKind } from "./graph";
+import { G1910, PAPER, parameters } from "./static";
 
 /** What one of these files calls things. */
 interface Names {
@@ -161,13 +160,7 @@ export const networkPreactWrn = graphKind((c, given) => {
     nz: setting(c, "N_z"),
     d: setting(c, "d"),
   });
-  const values = {
-    z: embeddings(given, blocks),
-    W_i: given("param.W_i"),
-    B_i: given("param.B_i"),
-    W_out: given("param.W_out"),
-    B_out: given("param.B_out"),
-  };
+  const values = { z: embeddings(given, blocks), ...parameters(given, PAPER) };
   const options = {
     blocks,
     kernelSize,
@@ -211,13 +204,7 @@ function g1910Network(
     kernelSize,
     nz: setting(c, "N_z"),
   });
-  const values = {
-    z,
-    w1: given("param.hope.w1"),
-    b1: given("param.hope.b1"),
-    w2: given("param.hope.w2"),
-    b2: given("param.hope.b2"),
-  };
+  const values = { z, ...parameters(given, G1910, "param.hope.") };
   const stem = "stem.kernel" in names.outer;
   const options = {
     blocks,

@@ -6,31 +6,39 @@ import { generateSlices } from "../../ops/generate";
 import { concat, transpose } from "../../ops/layout";
 import { reshape } from "../../ops/views";
 import { type GoldenCase, setting } from "./case";
-import { graphKind } from "./graph";
+import { type Given, graphKind } from "./graph";
 
 const context: Context = { train: true, key: null };
 
+/** Parameters of the paper's generator, and of g1910's, besides the embeddings z. */
+export const PAPER = ["W_i", "B_i", "W_out", "B_out"] as const;
+export const G1910 = ["w1", "b1", "w2", "b2"] as const;
+
+/** Some of a case's parameters. */
+export function parameters<N extends string>(
+  given: Given,
+  names: readonly N[],
+  prefix = "param.",
+): Record<N, Tensor> {
+  const found = names.map((name) => [name, given(prefix + name)]);
+  return Object.fromEntries(found) as Record<N, Tensor>;
+}
+
 /** The case's generator applied to its `in.z` and parameters: one kernel for each of `kernels`. */
-export function generatedKernels(
+function generatedKernels(
   c: GoldenCase,
-  given: (name: string) => Tensor,
+  given: Given,
   kernels: readonly GeneratedKernel[],
   block: GeneratedKernel,
 ): readonly Tensor[] {
   const [f, nz, d] = [setting(c, "f"), setting(c, "N_z"), setting(c, "d")];
   const generator = staticGenerator({ kernels, block, kernelSize: f, nz, d });
-  const params = {
-    z: given("in.z"),
-    W_i: given("param.W_i"),
-    B_i: given("param.B_i"),
-    W_out: given("param.W_out"),
-    B_out: given("param.B_out"),
-  };
+  const params = { z: given("in.z"), ...parameters(given, PAPER) };
   return generator.apply(context, params, {}).outputs;
 }
 
 /** The case's kernel of T_in × T_out tiles (equation 3). */
-export function tiledKernel(c: GoldenCase, given: (name: string) => Tensor): Tensor {
+export function tiledKernel(c: GoldenCase, given: Given): Tensor {
   const block = { inputs: setting(c, "base_in"), outputs: setting(c, "base_out") };
   const whole = {
     inputs: block.inputs * setting(c, "T_in"),
@@ -41,7 +49,7 @@ export function tiledKernel(c: GoldenCase, given: (name: string) => Tensor): Ten
 }
 
 /** M embeddings through one generator: M kernels, stacked; and their matrices K. */
-export function embeddedKernels(c: GoldenCase, given: (name: string) => Tensor): Tensor {
+export function embeddedKernels(c: GoldenCase, given: Given): Tensor {
   const block = { inputs: setting(c, "N_in"), outputs: setting(c, "N_out") };
   const kernels = Array.from({ length: setting(c, "M") }, () => block);
   const made = generatedKernels(c, given, kernels, block);
@@ -82,13 +90,7 @@ export const staticG1910 = graphKind((c, given) => {
     kernelSize: setting(c, "f_size"),
     nz: setting(c, "z_dim"),
   });
-  const params = {
-    z: given("in.z"),
-    w1: given("param.w1"),
-    b1: given("param.b1"),
-    w2: given("param.w2"),
-    b2: given("param.b2"),
-  };
+  const params = { z: given("in.z"), ...parameters(given, G1910) };
   const [kernel] = generator.apply(context, params, {}).outputs;
   return { values: { "out.kernel": kernel as Tensor } };
 });
