@@ -1,29 +1,40 @@
+import type { PlotOptions } from "@observablehq/plot";
 import type { SafeTensor } from "../io/safetensors";
 import type { EvalEvent, StepEvent } from "../train/events";
+import { Canvas } from "./canvas";
 import { measured } from "./output";
 
 // Points beyond this number only make the file larger.
 const MOST_POINTS = 1500;
 
-/** What a plot is drawn with and on, loaded when there is one to draw. */
-async function drawing() {
+type Plot = typeof import("@observablehq/plot");
+
+/** Draws a plot as SVG, with a library that is loaded when there is one to draw. */
+async function svgOf(options: (plot: Plot) => PlotOptions): Promise<string> {
   const [{ parseHTML }, plot] = await Promise.all([
     import("linkedom"),
     import("@observablehq/plot"),
   ]);
-  return { plot, document: parseHTML("<!doctype html><html><body></body></html>").document };
+  const svg = plot.plot({
+    document: parseHTML("<!doctype html><html><body></body></html>").document,
+    width: 760,
+    height: 400,
+    marginLeft: 52,
+    marginRight: 40,
+    marginBottom: 42,
+    style: { background: "white", fontFamily: "system-ui, sans-serif", fontSize: "12px" },
+    ...options(plot),
+  });
+  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  return `${svg.outerHTML}\n`;
 }
 
-const style = { background: "white", fontFamily: "system-ui, sans-serif", fontSize: "12px" };
-const margins = { marginLeft: 52, marginRight: 40, marginBottom: 42 };
-
 /** The loss curve of a run as SVG: each step, their running mean, and the validation losses. */
-export async function lossCurve(
+export function lossCurve(
   title: string,
   steps: readonly StepEvent[],
   evaluations: readonly EvalEvent[],
 ): Promise<string> {
-  const { plot, document } = await drawing();
   const each = Math.ceil(steps.length / MOST_POINTS);
   const shown = steps.filter((_, k) => k % each === 0);
   const validation = evaluations.filter(({ split }) => split === "validation");
@@ -33,12 +44,7 @@ export async function lossCurve(
   const label = (event: EvalEvent): string => `validation ${measured(event)}`;
   const losses = shown.map(({ loss }) => loss);
   const wide = Math.max(...losses) > 8 * Math.min(...losses);
-  const svg = plot.plot({
-    document,
-    width: 760,
-    height: 400,
-    ...margins,
-    style,
+  return svgOf((plot) => ({
     x: {
       label: "step",
       tickFormat: (step: number) => (Number.isInteger(step) ? `${step}` : ""),
@@ -67,31 +73,23 @@ export async function lossCurve(
       }),
       plot.text([title], { frameAnchor: "top-right", text: (t: string) => t, fontWeight: "bold" }),
     ],
-  });
-  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  return `${svg.outerHTML}\n`;
+  }));
 }
 
 // Norms below it are drawn at it: a logarithm has no 0.
 const LEAST_NORM = 1e-12;
 
 /** Norms of gradients by how many steps they go back, one line a model, as SVG. */
-export async function gradientCurves(
+export function gradientCurves(
   curves: readonly { readonly label: string; readonly norms: readonly number[] }[],
 ): Promise<string> {
-  const { plot, document } = await drawing();
   const points = curves.flatMap(({ label, norms }) =>
     norms.map((norm, k) => ({ label, k, norm: Math.max(norm, LEAST_NORM) })),
   );
   const position = { x: "k", y: "norm", stroke: "label" } as const;
   const ends = curves.map(({ norms }) => norms.length - 1);
-  const svg = plot.plot({
-    document,
-    width: 760,
-    height: 400,
-    ...margins,
+  return svgOf((plot) => ({
     marginRight: 170,
-    style,
     x: { label: "steps back, k", labelAnchor: "center", ticks: 8 },
     y: { type: "log", label: "‖∂L_T/∂h_(T−k)‖", tickFormat: "~e", ticks: 6, grid: true },
     color: { range: ["#1f5c99", "#c8442f", "#3c8d4f", "#b7791f", "#6b4fa0", "#55606e", "#a8327e"] },
@@ -110,9 +108,7 @@ export async function gradientCurves(
         }),
       ),
     ],
-  });
-  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  return `${svg.outerHTML}\n`;
+  }));
 }
 
 /** A colour for a value in [-1, 1]: blue, white, red; its parts from 0 to 255. */
@@ -136,32 +132,27 @@ const MARGIN = 12;
  * Convolution kernels [C_out, C_in, f, f] as one PNG, layer under layer: each as the paper's matrix
  * K of C_in·f rows and C_out·f columns, hairlines between its f×f kernels, scaled to its own range.
  */
-export async function kernelPicture(kernels: readonly SafeTensor[]): Promise<Uint8Array> {
-  const { encode } = await import("fast-png");
+export function kernelPicture(kernels: readonly SafeTensor[]): Promise<Uint8Array> {
   const layers = kernels.map(({ shape, data }) => {
     const [O = 1, I = 1, R = 1, C = 1] = shape;
     const scale = Math.max(1, Math.floor(WIDTH / (O * C)));
-    return { O, I, R, C, scale, data: data as Float32Array };
+    const [across, down] = [C * scale + 1, R * scale + 1];
+    return { O, I, R, C, scale, across, down, data: data as Float32Array };
   });
-  const width = 2 * MARGIN + Math.max(...layers.map(({ O, C, scale }) => O * (C * scale + 1)));
-  const height =
-    MARGIN + layers.reduce((y, { I, R, scale }) => y + I * (R * scale + 1) + MARGIN, 0);
-  const pixels = new Uint8Array(width * height * 3).fill(255);
+  const width = 2 * MARGIN + Math.max(...layers.map(({ O, across }) => O * across));
+  const height = MARGIN + layers.reduce((y, { I, down }) => y + I * down + MARGIN, 0);
+  const canvas = new Canvas(width, height, [255, 255, 255]);
   let top = MARGIN;
-  for (const { O, I, R, C, scale, data } of layers) {
+  for (const { O, I, R, C, scale, across, down, data } of layers) {
     const range = scaleOf(data);
-    for (let y = 0; y < I * (R * scale + 1); y++) {
-      for (let x = 0; x < O * (C * scale + 1); x++) {
-        const [i, o] = [Math.floor(y / (R * scale + 1)), Math.floor(x / (C * scale + 1))];
-        const r = Math.floor((y % (R * scale + 1)) / scale);
-        const c = Math.floor((x % (C * scale + 1)) / scale);
-        const inside = r < R && c < C;
-        const value = (data[((o * I + i) * R + r) * C + c] ?? 0) / range;
-        const at = 3 * ((top + y) * width + MARGIN + x);
-        pixels.set(inside ? colour(value) : [120, 120, 120], at);
-      }
+    canvas.rectangle(MARGIN, top, O * across, I * down, [120, 120, 120]);
+    for (const [at, value] of data.entries()) {
+      const [c, r] = [at % C, Math.floor(at / C) % R];
+      const [i, o] = [Math.floor(at / (C * R)) % I, Math.floor(at / (C * R * I))];
+      const [x, y] = [MARGIN + o * across + c * scale, top + i * down + r * scale];
+      canvas.rectangle(x, y, scale, scale, colour(value / range));
     }
-    top += I * (R * scale + 1) + MARGIN;
+    top += I * down + MARGIN;
   }
-  return encode({ width, height, data: pixels, channels: 3, depth: 8 });
+  return canvas.png();
 }
