@@ -4,7 +4,7 @@ import { type BenchProgress, type BenchSpec, selection } from "../../bench/job";
 import { type BenchReport, compareReports, markdown, parseReport } from "../../bench/report";
 import { asUsage, UsageError } from "./errors";
 import { type TuneSpec, tuningSelection } from "../../bench/tune-job";
-import type { JobEvent, WarningEvent } from "./job";
+import type { JobEvent } from "./job";
 import type { JobResult, JobSpec } from "./jobs";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { Output } from "./output";
@@ -78,8 +78,8 @@ async function run<K extends "bench" | "tune">(
   process.once("SIGINT", interrupt);
   let said = performance.now();
   const onEvent = (event: JobEvent): void => {
-    if (event.event === "warning") output.warn((event as WarningEvent).message);
-    if (event.event !== "progress" || performance.now() - said < 10_000) return;
+    if (output.warned(event) || event.event !== "progress" || performance.now() - said < 10_000)
+      return;
     const { done, total, name } = event as BenchProgress;
     process.stderr.write(`${done}/${total} · ${name}\n`);
     said = performance.now();
@@ -142,7 +142,7 @@ async function tune(file: string, options: BenchOptions): Promise<void> {
     const result = await run("tune", spec, options, output);
     const origin = reportOrigin("hyperloom");
     writeTable(file, result, origin.command);
-    output.event({ event: "done", ...origin, ...result } as JobEvent);
+    output.event({ event: "done", ...origin, ...result });
     sayTuned(output, result);
     output.say(`${file}: ${result.rows.length} rows; take them with --variants ${file}`);
   } finally {

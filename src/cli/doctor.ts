@@ -37,7 +37,7 @@ async function doctor({ runtime, adapter, json }: GlobalOptions): Promise<void> 
     cpu: `${cpus().length} × ${cpus()[0]?.model.trim() ?? "unknown"}`,
     memory: bytes(totalmem()),
   };
-  output.event({ event: "start", command: "doctor", ...machine } as JobEvent);
+  output.event({ event: "start", command: "doctor", ...machine });
   for (const [name, value] of Object.entries(machine)) output.say(`${name.padEnd(10)} ${value}`);
   const findings: Finding[] = [];
   for (const name of wanted) {
@@ -51,7 +51,7 @@ async function doctor({ runtime, adapter, json }: GlobalOptions): Promise<void> 
   output.say("To paste into a report:");
   output.say();
   output.say(withoutHome(markdown(machine, findings)));
-  output.event({ event: "done", works } as JobEvent);
+  output.event({ event: "done", works });
   output.close();
   if (!works) process.exitCode = 1;
 }

@@ -6,7 +6,6 @@ import type { TaskName } from "../train/settings";
 import type { Split } from "../train/task";
 import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
 import { UsageError } from "./errors";
-import type { WarningEvent } from "./job";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { count, Output } from "./output";
 import { Progress } from "./progress";
@@ -89,7 +88,7 @@ async function evaluateFile(given: string, options: EvalOptions): Promise<void> 
       files: found.files,
       onEvent: (event) => {
         output.event(event);
-        if (event.event === "warning") return output.warn((event as WarningEvent).message);
+        if (output.warned(event)) return;
         const run = event as RunEvent;
         if (run.event === "start") {
           if (found.note) output.warn(found.note);

@@ -25,14 +25,13 @@ export async function goldenJob(
 ): Promise<GoldenOutcome> {
   const { read, emit, signal, versions } = context;
   return withDevice(context, async (device) => {
-    const start = {
+    emit({
       event: "start",
       command: "golden",
       versions,
       adapter: device.adapter,
       cases: names.length,
-    };
-    emit(start);
+    });
     let passed = 0;
     for (const [k, name] of names.entries()) {
       if (signal.aborted)
@@ -44,12 +43,10 @@ export async function goldenJob(
       const text = new TextDecoder().decode(sidecar);
       const report = await evaluateCase(device, { name, sidecar: text, safetensors });
       if (report.pass) passed++;
-      const event: GoldenCaseEvent = { event: "case", ...report };
-      emit(event);
+      emit<GoldenCaseEvent>({ event: "case", ...report });
     }
     const outcome = { passed, failed: names.length - passed };
-    const done = { event: "done", metrics: outcome };
-    emit(done);
+    emit({ event: "done", metrics: outcome });
     return outcome;
   });
 }

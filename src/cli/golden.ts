@@ -5,7 +5,7 @@ import { UsageError } from "./errors";
 import { parseCase } from "./golden-cases/case";
 import type { CaseReport } from "./golden-cases/kinds";
 import type { GoldenCaseEvent } from "./golden-job";
-import type { JobEvent, WarningEvent } from "./job";
+import type { JobEvent } from "./job";
 import type { GlobalOptions } from "./options";
 import { Output } from "./output";
 import { runJob } from "./runtimes";
@@ -25,8 +25,8 @@ export function registerGolden(program: Command): void {
       process.once("SIGINT", interrupt);
       const onEvent = (event: JobEvent): void => {
         output.event(event);
-        if (event.event === "warning") output.warn((event as WarningEvent).message);
-        if (event.event === "case") output.say(caseLine(event as GoldenCaseEvent));
+        if (!output.warned(event) && event.event === "case")
+          output.say(caseLine(event as GoldenCaseEvent));
       };
       try {
         const options = { runtime, adapter, files, onEvent, signal: abort.signal };

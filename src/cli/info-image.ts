@@ -103,7 +103,7 @@ export async function imageInfo(asked: ImageInfo, output: Output): Promise<void>
     await writeResult(asked.graph, networkSvg(network, caption));
     say("drawn", asked.graph);
   }
-  const event = {
+  output.event({
     event: "info",
     model: spec,
     parameters: { total, ...parts },
@@ -111,6 +111,5 @@ export async function imageInfo(asked: ImageInfo, output: Output): Promise<void>
     kernels: { weights: kernels, generated: generatedCounts(model)?.weights ?? 0 },
     macs: { sample: macs(true), generator: macs(false) },
     plans,
-  };
-  output.event(event);
+  });
 }

@@ -101,7 +101,7 @@ export function sequenceInfo(asked: SequenceInfo, output: Output): void {
     ]),
   ];
   for (const [label, value] of rows) output.say(`${label.padEnd(18)} ${value}`);
-  const event = {
+  output.event({
     event: "info",
     model: settings.model,
     parameters: { total, ...Object.fromEntries(parts) },
@@ -113,8 +113,7 @@ export function sequenceInfo(asked: SequenceInfo, output: Output): void {
       train,
       evaluate,
     })),
-  };
-  output.event(event);
+  });
 }
 
 /** Whether a preset's name is one of sequences. */

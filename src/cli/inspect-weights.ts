@@ -14,7 +14,6 @@ import {
 } from "../train/models";
 import { openCheckpoint } from "./checkpoint-file";
 import { asUsage, UsageError } from "./errors";
-import type { WarningEvent } from "./job";
 import type { GlobalOptions } from "./options";
 import { count, Output } from "./output";
 import { expectPlace, writeResult } from "./run-folder";
@@ -163,9 +162,7 @@ export async function inspectWeights(
     {
       ...options,
       files: new Map(trained ? [["checkpoint", trained.bytes]] : []),
-      onEvent: (event) => {
-        if (event.event === "warning") output.warn((event as WarningEvent).message);
-      },
+      onEvent: (event) => void output.warned(event),
       onFile: (file, bytes) => {
         if (file === "kernels") kernels = readSafetensors(bytes, file).tensors;
       },
@@ -191,7 +188,6 @@ export async function inspectWeights(
   await writeResult(png, await weightsPicture({ ...report, title, note, kernels: drawn }));
   output.say(`drawn      ${png}`);
   const step = trained && { step: trained.step };
-  const event = { event: "inspect", model: spec, ...step, layers, similarity };
-  output.event(event);
+  output.event({ event: "inspect", model: spec, ...step, layers, similarity });
   output.close();
 }

@@ -10,7 +10,6 @@ import { openCheckpoint } from "./checkpoint-file";
 import { asUsage, UsageError } from "./errors";
 import type { Inspected } from "./inspect-job";
 import { inspectWeights, isFresh, type WeightsOptions } from "./inspect-weights";
-import type { JobEvent, WarningEvent } from "./job";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { Output } from "./output";
 import { expectPlace, writeResult } from "./run-folder";
@@ -131,13 +130,7 @@ async function inspect(given: readonly string[], options: InspectOptions): Promi
   const curves = await runJob(
     "inspect",
     { models, length, batch: BATCH, seed: options.seed ?? 0 },
-    {
-      ...options,
-      files,
-      onEvent: (event) => {
-        if (event.event === "warning") output.warn((event as WarningEvent).message);
-      },
-    },
+    { ...options, files, onEvent: (event) => void output.warned(event) },
   );
   output.say("mean over 16 sequences of ‖∂L_T/∂h_(T−k)‖, by k");
   output.say(["k".padStart(5), ...curves.map(({ label }) => label.padStart(24))].join(""));
@@ -147,7 +140,6 @@ async function inspect(given: readonly string[], options: InspectOptions): Promi
   }
   await writeResult(options.svg, await gradientCurves(curves));
   output.say(`drawn      ${options.svg}`);
-  const event: JobEvent & object = { event: "inspect", ...{ length, batch: BATCH, curves } };
-  output.event(event);
+  output.event({ event: "inspect", length, batch: BATCH, curves });
   output.close();
 }

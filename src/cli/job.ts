@@ -28,7 +28,7 @@ export interface JobContext {
   /** Of hyperloom and of the runtime, by name. */
   readonly versions: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
-  readonly emit: (event: JobEvent) => void;
+  readonly emit: <E extends JobEvent>(event: E) => void;
   /** Bytes that the terminal has ready under a name. */
   readonly read: (name: string) => Promise<Uint8Array<ArrayBuffer>>;
   /** Hands bytes to the terminal, which keeps them before this resolves. */

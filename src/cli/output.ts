@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { Measures } from "../train/events";
 import { UsageError } from "./errors";
-import type { JobEvent } from "./job";
+import type { JobEvent, WarningEvent } from "./job";
 
 /**
  * Where words and events go: words to stdout, or to stderr where `--json -` keeps stdout for the
@@ -32,8 +32,15 @@ export class Output {
     process.stderr.write(`hyperloom: ${line}\n`);
   }
 
+  /** Whether an event of a job is a warning, which is then said. */
+  warned(event: JobEvent): boolean {
+    const isWarning = event.event === "warning";
+    if (isWarning) this.warn((event as WarningEvent).message);
+    return isWarning;
+  }
+
   /** One event, one line of JSON. Mere progress is left out. */
-  event(event: JobEvent): void {
+  event<E extends JobEvent>(event: E): void {
     if (event.event === "evaluating" || event.event === "compiling") return;
     const line = `${JSON.stringify(event)}\n`;
     if (this.#json === "stdout") process.stdout.write(line);

@@ -46,8 +46,7 @@ export async function sampleJob(spec: SampleSpec, context: JobContext): Promise<
         changes.push(sampled.changes);
         if (++t < prompt.length) continue;
         symbols.push(sampled.symbol);
-        const event: SymbolEvent = { event: "symbol", symbol: sampled.symbol };
-        emit(event);
+        emit<SymbolEvent>({ event: "symbol", symbol: sampled.symbol });
       }
       const seconds = (performance.now() - began) / 1000;
       const { dispatches, submits } = sampler.executable.stats;

@@ -3,7 +3,6 @@ import { decodeBytes, encodeText, type Vocabulary } from "../data/vocabulary";
 import { languageOf } from "../train/sampler";
 import { openCheckpoint } from "./checkpoint-file";
 import { UsageError } from "./errors";
-import type { WarningEvent } from "./job";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { Output } from "./output";
 import { expectPlace, writeResult } from "./run-folder";
@@ -88,7 +87,7 @@ async function sample(given: string, options: SampleOptions): Promise<void> {
       ...options,
       files: new Map([["checkpoint", bytes]]),
       onEvent: (event) => {
-        if (event.event === "warning") return output.warn((event as WarningEvent).message);
+        if (output.warned(event)) return;
         if (!begun && options.prompt !== undefined) output.stream.write(prompt);
         begun = true;
         write([(event as SymbolEvent).symbol]);
@@ -109,6 +108,6 @@ async function sample(given: string, options: SampleOptions): Promise<void> {
     output.warn(`written ${trace}.json and ${trace}.svg`);
   }
   const speed = { seconds, perSecond: changes.length / seconds, dispatches, submits };
-  output.event({ event: "sample", ...job, text, ...speed } as { readonly event: "sample" });
+  output.event({ event: "sample", ...job, text, ...speed });
   output.close();
 }

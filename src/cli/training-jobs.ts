@@ -41,10 +41,7 @@ export async function withDevice<T>(
   { gpu, adapter, variants, emit }: JobContext,
   work: (device: Device) => Promise<T>,
 ): Promise<T> {
-  const onWarning = (message: string): void => {
-    const warning: WarningEvent = { event: "warning", message };
-    emit(warning);
-  };
+  const onWarning = (message: string): void => emit<WarningEvent>({ event: "warning", message });
   const device = await requestDevice({ gpu, adapter, variants, onWarning });
   try {
     return await work(device);
@@ -128,7 +125,7 @@ export async function trainJob(spec: TrainSpec, context: JobContext): Promise<Tr
       ...(resume && { resume }),
       signal,
       versions,
-      onEvent: (event: RunEvent) => emit(event),
+      onEvent: emit,
       onSnapshot: write,
     });
     const tensors = [...weights].map(([name, { shape, data }]) => ({
@@ -180,7 +177,7 @@ export async function evaluateJob(
     const { dispatches, submits, bytesPlanned } = executable.stats;
     const { step } = checkpoint;
     const { batch } = task.settings;
-    const say = (event: RunEvent): void => emit(event);
+    const say = emit<RunEvent>;
     say({
       event: "start",
       command: "eval",
