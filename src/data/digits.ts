@@ -110,25 +110,20 @@ const SOFT = [0.9, 1.5] as const; // pixels from full ink to none
 const INK = [200, 255] as const;
 const GRAIN = 24; // of 255
 
-/** Uniform in [a, b). */
-function between(random: WordStream, a: number, b: number): number {
-  return a + ((b - a) * random.word()) / 4294967296;
-}
-
 /** Mean 0, variance 1, bell-shaped, within 3: the sum of three uniform numbers. */
 function bell(random: WordStream): number {
-  return 2 * (between(random, -0.5, 0.5) + between(random, -0.5, 0.5) + between(random, -0.5, 0.5));
+  return 2 * (random.between(-0.5, 0.5) + random.between(-0.5, 0.5) + random.between(-0.5, 0.5));
 }
 
 /** The pen's path as straight pieces: x, y, radius of both ends, 6 numbers a piece. */
 function path(strokes: readonly Stroke[], random: WordStream): number[] {
-  const wave = between(random, 0, 6.28);
+  const wave = random.between(0, 6.28);
   const pieces: number[] = [];
   for (const { points, corners } of strokes) {
     const p = points.map((at) => at - 50 + JITTER * bell(random));
     const last = p.length / 2 - 1;
     const ends = [0, ...corners, last];
-    const pace = between(random, 0.6, 1.6);
+    const pace = random.between(0.6, 1.6);
     let [x0, y0, r0] = [0, 0, 0];
     for (let run = 1; run < ends.length; run++) {
       const first = ends[run - 1] as number;
@@ -156,13 +151,13 @@ function path(strokes: readonly Stroke[], random: WordStream): number[] {
 
 /** Bends, stretches, shears, turns and scales a path into the box; radii become pixels. */
 function place(pieces: number[], random: WordStream): void {
-  const aspect = between(random, ...ASPECT);
-  const shear = between(random, -SHEAR, SHEAR);
-  const turn = between(random, -TURN, TURN);
+  const aspect = random.between(...ASPECT);
+  const shear = random.between(-SHEAR, SHEAR);
+  const turn = random.between(-TURN, TURN);
   const [c, s] = [cos(turn), sin(turn)];
   const [bendX, bendY] = [BEND * bell(random), BEND * bell(random)];
-  const [phaseX, phaseY] = [between(random, 0, 6.28), between(random, 0, 6.28)];
-  const radius = between(random, ...RADIUS);
+  const [phaseX, phaseY] = [random.between(0, 6.28), random.between(0, 6.28)];
+  const radius = random.between(...RADIUS);
   let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
   for (let i = 0; i < pieces.length; i += 3) {
     const x0 = pieces[i] as number;
@@ -179,7 +174,7 @@ function place(pieces: number[], random: WordStream): void {
     top = Math.min(top, yt);
     bottom = Math.max(bottom, yt);
   }
-  const size = BOX * between(random, ...FILL) - 2 * radius;
+  const size = BOX * random.between(...FILL) - 2 * radius;
   const scale = size / Math.max(right - left, bottom - top);
   for (let i = 0; i < pieces.length; i += 3) {
     pieces[i] = ((pieces[i] as number) - (left + right) / 2) * scale;
@@ -242,14 +237,14 @@ function digit(from: Key, index: number, image: Uint8Array, ink: Float64Array): 
 
   const [mx, my] = centreOfMass(pieces);
   const centre = (SIDE - 1) / 2;
-  const dx = centre - mx + between(random, -SHIFT, SHIFT);
-  const dy = centre - my + between(random, -SHIFT, SHIFT);
-  draw(pieces, dx, dy, between(random, ...SOFT), ink);
-  const full = between(random, ...INK);
+  const dx = centre - mx + random.between(-SHIFT, SHIFT);
+  const dy = centre - my + random.between(-SHIFT, SHIFT);
+  draw(pieces, dx, dy, random.between(...SOFT), ink);
+  const full = random.between(...INK);
   for (let i = 0; i < ink.length; i++) {
     const value = ink[i] as number;
     if (value > 0) {
-      const grain = GRAIN * between(random, -0.5, 0.5) * value;
+      const grain = GRAIN * random.between(-0.5, 0.5) * value;
       image[i] = Math.max(0, Math.min(255, Math.floor(full * value + grain + 0.5)));
     }
   }

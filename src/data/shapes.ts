@@ -49,11 +49,6 @@ const SPECKS = [2, 5] as const; // how many
 const SPECK = [0.7, 1.9] as const; // their radius
 const NOISE = 40; // the width of its uniform distribution
 
-/** Uniform in [a, b). */
-function between(random: WordStream, a: number, b: number): number {
-  return a + ((b - a) * random.word()) / 4294967296;
-}
-
 /** Distance of a point to a figure's border, negative inside; the figure's centre is the origin. */
 type Distance = (x: number, y: number) => number;
 
@@ -108,7 +103,7 @@ function shape(label: number, size: number, random: WordStream): Distance {
     case 0:
       return disc(0.85 * size);
     case 1: {
-      const [outer, inner] = [disc(0.95 * size), disc(between(random, 0.45, 0.65) * size)];
+      const [outer, inner] = [disc(0.95 * size), disc(random.between(0.45, 0.65) * size)];
       return (x, y) => Math.max(outer(x, y), -inner(x, y));
     }
     case 2:
@@ -116,7 +111,7 @@ function shape(label: number, size: number, random: WordStream): Distance {
     case 3:
       return lines(3, 0.55 * size, 0);
     case 4: {
-      const thin = between(random, 0.2, 0.32) * size;
+      const thin = random.between(0.2, 0.32) * size;
       const [across, along] = [box(0.95 * size, thin), box(thin, 0.95 * size)];
       return (x, y) => Math.min(across(x, y), along(x, y));
     }
@@ -127,26 +122,26 @@ function shape(label: number, size: number, random: WordStream): Distance {
 
 /** A texture of one of the last four classes. */
 function texture(label: number, random: WordStream): Distance {
-  const bars = () => stripes(between(random, ...PERIOD), between(random, 0, 1));
+  const bars = () => stripes(random.between(...PERIOD), random.between(0, 1));
   if (label === 9) {
     const [columns, rows] = [bars(), bars()];
     const checker: Distance = (x, y) => {
       const [a, b] = [columns(x, 0), rows(y, 0)];
       return Math.max(Math.min(a, b), -Math.max(a, b)); // inside one of the two
     };
-    return turned(between(random, 0, 6.28), 1, checker);
+    return turned(random.between(0, 6.28), 1, checker);
   }
   const eighths = label === 6 ? 2 : label === 7 ? 0 : 1 + 2 * random.below(2);
-  const angle = (eighths * Math.PI) / 4 + between(random, -TILT, TILT);
+  const angle = (eighths * Math.PI) / 4 + random.between(-TILT, TILT);
   return turned(angle, 1, bars());
 }
 
 /** A figure of a class, and about how far it reaches from its centre. */
 function figure(label: number, random: WordStream): { distance: Distance; size: number } {
   const [smallest, largest] = label < 6 ? SIZE : PATCH;
-  const size = between(random, smallest, largest);
-  const angle = between(random, 0, 6.28);
-  const stretch = between(random, ...STRETCH);
+  const size = random.between(smallest, largest);
+  const angle = random.between(0, 6.28);
+  const stretch = random.between(...STRETCH);
   if (label < 6) return { distance: turned(angle, stretch, shape(label, size, random)), size };
   const within = turned(angle, stretch, shape(2 * random.below(2), size, random));
   const inside = texture(label, random);
@@ -157,7 +152,7 @@ function figure(label: number, random: WordStream): { distance: Distance; size: 
 function colour(random: WordStream): Float64Array {
   const nine = new Float64Array(9);
   for (let i = 0; i < 9; i++) {
-    nine[i] = i < 3 ? between(random, ...COLOUR) : between(random, -SLOPE, SLOPE);
+    nine[i] = i < 3 ? random.between(...COLOUR) : random.between(-SLOPE, SLOPE);
   }
   return nine;
 }
@@ -213,15 +208,15 @@ function sample(from: Key, index: number, image: Uint8Array, canvas: Float64Arra
 
   const { distance, size } = figure(label, random);
   const shift = MIDDLE - size + OUTSIDE;
-  const place = () => MIDDLE + between(random, -shift, shift);
-  const soft = between(random, ...SOFT);
+  const place = () => MIDDLE + random.between(-shift, shift);
+  const soft = random.between(...SOFT);
   const foreground = contrasting(background, random);
   paint(canvas, distance, { x: place(), y: place(), reach: SIDE, soft }, foreground);
 
   const [fewest, most] = SPECKS;
   for (let left = fewest + random.below(most - fewest + 1); left > 0; left--) {
-    const radius = between(random, ...SPECK);
-    const [x, y] = [between(random, 0, SIDE), between(random, 0, SIDE)];
+    const radius = random.between(...SPECK);
+    const [x, y] = [random.between(0, SIDE), random.between(0, SIDE)];
     paint(canvas, disc(radius), { x, y, reach: radius + 1, soft: 1 }, colour(random));
   }
 

@@ -143,10 +143,9 @@ export class WordStream {
     return this.#block[entry] as number;
   }
 
-  /** The next f64 in [0, 1), from two words (`uniform53`). */
-  uniform(): number {
-    const a = this.word();
-    return uniform53(a, this.word());
+  /** The next f64 in [a, b), from one word. */
+  between(a: number, b: number): number {
+    return a + ((b - a) * this.word()) / TWO32;
   }
 
   /**
@@ -163,11 +162,6 @@ export class WordStream {
     while (word >= limit) word = this.word();
     return word % bound;
   }
-}
-
-/** One unbiased integer in [0, bound): the first that `WordStream.below` gives for this key. */
-export function randomInt(from: Key, bound: number): number {
-  return new WordStream(from).below(bound);
 }
 
 /** `n` f64 in [0, 1); number i is made from words 2i and 2i + 1. */
