@@ -1,7 +1,6 @@
 import { DataFileError } from "./errors";
 import { unpackWhole } from "./gzip";
 import type { ImageSet } from "./images";
-import type { Normalization } from "./normalization";
 
 /** The two data sets of Krizhevsky, Nair and Hinton. */
 export type CifarName = "cifar10" | "cifar100";
@@ -11,12 +10,6 @@ export const cifarSets = {
   cifar10: { title: "CIFAR-10", classes: 10, labels: 1, train: 50000, test: 10000 },
   cifar100: { title: "CIFAR-100", classes: 100, labels: 2, train: 50000, test: 10000 },
 } as const;
-
-/** Mean and standard deviation of red, green and blue over CIFAR-10's 50,000 training images. */
-export const cifar10Normalization: Normalization = {
-  mean: [0.4914, 0.4822, 0.4465],
-  std: [0.247, 0.2435, 0.2616],
-};
 
 /** Bytes of an image: [3, 32, 32], red, green, blue. */
 const IMAGE = 3072;

@@ -9,16 +9,7 @@ import { join } from "node:path";
 import { embeddedTextSplit } from "./embedded-text";
 import { DataFileError } from "./errors";
 import { bytesOf, type Environment } from "./folders";
-import {
-  type PtbFiles,
-  ptbNames,
-  ptbSplit,
-  readText,
-  type Shares,
-  type TextSplit,
-  textSplit,
-} from "./text";
-import type { Vocabulary } from "./vocabulary";
+import { type PtbFiles, ptbNames, ptbSplit, readText, type TextSplit, textSplit } from "./text";
 
 /** The tasks whose data is a text. */
 export const textTasks = ["text", "ptb", "enwik8"] as const;
@@ -39,10 +30,6 @@ export interface LoadTextOptions {
   readonly path?: string | undefined;
   /** In place of process.env: HYPERLOOM_DATA, a folder as above. */
   readonly env?: Environment;
-  /** Symbols of a file for `text`, default bytes; all other texts have bytes. */
-  readonly vocabulary?: Vocabulary["kind"];
-  /** Parts of a file for `text`, default "90/10"; see `textSplit`. */
-  readonly shares?: Shares;
 }
 
 /** A text and how it was come by. */
@@ -60,16 +47,15 @@ const look = (path: string): Promise<Found> =>
   );
 
 /** A text file as it was asked for. */
-async function readAsked(options: LoadTextOptions, path: string): Promise<LoadedText> {
+async function readAsked(path: string): Promise<LoadedText> {
   const found = await look(path);
   if (found !== "file") {
     const what = found === "folder" ? "it is a folder" : "there is no such file";
     const fix = "give the path of a file, or none for the embedded text";
     throw new DataFileError(path, what, "a text file, plain or gzip", fix);
   }
-  const { vocabulary = "bytes", shares = "90/10" } = options;
   const text = await readText(await bytesOf(path), path);
-  const split = textSplit(text, { file: path, vocabulary, shares, source: `text from ${path}` });
+  const split = textSplit(text, { file: path, source: `text from ${path}` });
   return { ...split, note: undefined };
 }
 
@@ -159,7 +145,7 @@ async function readEnwik8(given: string): Promise<LoadedText> {
 export async function loadText(options: LoadTextOptions): Promise<LoadedText> {
   const { task, path } = options;
   if (task === "text") {
-    if (path !== undefined) return readAsked(options, path);
+    if (path !== undefined) return readAsked(path);
     const note =
       "Training on the embedded generated tales. For a text of your own give a file, plain or " +
       "gzip, as the data.";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, expect, test } from "vitest";
-import { type CifarName, readCifar, readCifarRecords } from "../../src/data/cifar";
+import { readCifar, readCifarRecords } from "../../src/data/cifar";
 import { loadCifar } from "../../src/data/cifar-folder";
 import { DataFileError } from "../../src/data/errors";
 import { cacheFolder } from "../../src/data/folders";
@@ -134,18 +134,16 @@ test("a folder that was asked for is never replaced by something else", async ()
 });
 
 test("CIFAR-100's fine labels are used", async () => {
-  for (const [gzip, inside] of [
-    [true, ""],
-    [false, "cifar-100-binary"],
-  ] as const) {
-    const path = await folder(hundred, gzip, inside);
-    const found = await loadCifar({ name: "cifar100", folder: path, env: nowhere });
-    expect(found.source).toBe(
-      `CIFAR-100 from ${join(path, inside)} (20 training images of 50,000, 5 test images of 10,000)`,
+  for (const pack of [gzipSync, (bytes: Uint8Array) => bytes]) {
+    const train = new Map([["train.bin", pack(hundred["train.bin"])]]);
+    const files = { train, test: new Map([["test.bin", pack(hundred["test.bin"])]]) };
+    const found = await readCifar("cifar100", files, "a page");
+    expect(found.train.source).toBe(
+      "CIFAR-100 from a page (20 training images of 50,000, 5 test images of 10,000)",
     );
-    expect([found.train.count, found.validation.count, found.train.classes]).toEqual([18, 2, 100]);
+    expect([found.train.count, found.train.classes]).toEqual([20, 100]);
     expect([...found.test.labels]).toEqual([79, 78, 77, 76, 75]);
-    expect(found.validation.images[3072]).toBe(pixel(19, 0));
+    expect(found.train.images[19 * 3072]).toBe(pixel(19, 0));
   }
   const wrong = new Map([["train.bin", records(3, 0, () => 100, 0)]]);
   await expect(readCifarRecords("cifar100", wrong)).rejects.toThrow(
@@ -161,21 +159,13 @@ test("the cache is looked at after HYPERLOOM_DATA; else generated shapes stand i
   const data = await folder({ other: new Uint8Array(1) });
   const env = { XDG_CACHE_HOME: await folder({}), HYPERLOOM_DATA: data };
   const cache = cacheFolder(env, "cifar10");
-  for (const name of ["cifar10", "cifar100"] satisfies CifarName[]) {
-    const found = await loadCifar({ name, env });
-    expect(found.source).toBe("generated shapes");
-    const title = name === "cifar10" ? "CIFAR-10" : "CIFAR-100";
-    const short = title.toLowerCase();
-    expect(found.note).toContain(
-      `${title} is not in HYPERLOOM_DATA (${data}) or in ${cacheFolder(env, name)}; training on`,
-    );
-    expect(found.note).toContain(
-      `\`curl -L https://www.cs.toronto.edu/~kriz/${short}-binary.tar.gz | tar xz\``,
-    );
-    expect([found.train.count, found.validation.count, found.test.count]).toEqual([
-      10000, 1000, 2000,
-    ]);
-  }
+  const { source, note, train, validation, test: last } = await loadCifar({ env });
+  expect(source).toBe("generated shapes");
+  expect(note).toContain(`CIFAR-10 is not in HYPERLOOM_DATA (${data}) or in ${cache}; training on`);
+  expect(note).toContain(
+    "`curl -L https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz | tar xz`",
+  );
+  expect([train.count, validation.count, last.count]).toEqual([10000, 1000, 2000]);
   const inside = join(cache, "cifar-10-batches-bin");
   for (const [name, bytes] of Object.entries({ ...batches, ...testBatch })) {
     await mkdir(dirname(join(inside, name)), { recursive: true });

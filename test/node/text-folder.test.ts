@@ -49,14 +49,6 @@ test("a text is a file, plain or gzip; without a path it is the embedded one", a
     expect(found.note).toBeUndefined();
     expect(found.vocabulary.kind).toBe("bytes");
   }
-  const other = await load({
-    task: "text",
-    path: join(path, "a.txt"),
-    vocabulary: "characters",
-    shares: "90/5/5",
-  });
-  expect(parts(other)).toEqual([text.slice(0, 36), "ar", "ts"]);
-  expect(other.vocabulary.kind).toBe("characters");
   // HYPERLOOM_DATA is a folder of data sets, none of which is meant by `text`.
   const embedded = await load({ task: "text", env: { HYPERLOOM_DATA: path } });
   expect(embedded.source).toBe("generated tales");
@@ -69,7 +61,6 @@ test("a text that was asked for is never replaced by something else", async () =
     "empty.txt": utf8(""),
     "short.txt": utf8("0123456789"),
     "cut.gz": gzipSync(utf8(text)).subarray(0, 30),
-    "latin.txt": Uint8Array.from([...utf8(text), 0xe9, 0x20]),
   });
   const file = (name: string): LoadTextOptions => ({ task: "text", path: join(path, name) });
   await refuses(file("none.txt"), join(path, "none.txt"), "there is no such file");
@@ -77,11 +68,6 @@ test("a text that was asked for is never replaced by something else", async () =
   await refuses(file("empty.txt"), join(path, "empty.txt"), "it is empty");
   await refuses(file("short.txt"), join(path, "short.txt"), "it is too short: of its 10 symbols");
   await refuses(file("cut.gz"), join(path, "cut.gz"), "its gzip stream is damaged or truncated");
-  await refuses(
-    { ...file("latin.txt"), vocabulary: "characters" },
-    join(path, "latin.txt"),
-    "byte 40 (0xe9) is not UTF-8",
-  );
 });
 
 test("PTB is read from a folder, its ptb folder and HYPERLOOM_DATA, gzip or plain", async () => {
