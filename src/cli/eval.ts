@@ -27,8 +27,8 @@ export function registerEval(program: Command): void {
     .argument("<checkpoint>", "a checkpoint, or a run's folder")
     .option(
       "--data <path>",
-      "mnist, cifar10, ptb: a folder; text, enwik8: a file, plain or gzip; default: HYPERLOOM_DATA, cache, " +
-        "download, or what is embedded",
+      "mnist, cifar10, ptb: a folder, of mnist also digits, the embedded ones; text, enwik8: a file, plain or " +
+        "gzip; default: HYPERLOOM_DATA, cache, download, or what is embedded",
     )
     .addOption(
       new Option("--part <name>", "of the data")

@@ -68,8 +68,8 @@ export function registerTrain(program: Command): void {
     .option("--clip <norm>", "largest global norm of the gradient", positiveNumber)
     .option(
       "--data <path>",
-      "mnist, cifar10, ptb: a folder; text, enwik8: a file, plain or gzip; default: HYPERLOOM_DATA, cache, " +
-        "download, or what is embedded",
+      "mnist, cifar10, ptb: a folder, of mnist also digits, the embedded ones; text, enwik8: a file, plain or " +
+        "gzip; default: HYPERLOOM_DATA, cache, download, or what is embedded",
     )
     .option("--out <dir>", "new or empty folder for the results; default: runs/…")
     .option("--resume <path>", "go on from a checkpoint or a run's folder");

@@ -1,8 +1,8 @@
 /**
  * Finds MNIST on this machine (Node and Deno only: it reads files) or gets it.
  *
- * Order: the folder given by the caller; HYPERLOOM_DATA; the cache folder; a download into the
- * cache; the embedded digits, saying so.
+ * Order: the folder given by the caller, "digits" for the embedded ones; HYPERLOOM_DATA; the cache
+ * folder; a download into the cache; the embedded digits, saying so.
  */
 
 import { mkdir, stat } from "node:fs/promises";
@@ -19,7 +19,7 @@ const STALL_MS = 20000;
 
 /** Where to look; all optional. */
 export interface LoadMnistOptions {
-  /** A folder with the four files, or with a folder `mnist` that has them. */
+  /** A folder with the four files, or with a folder `mnist` that has them; or `digits`. */
   readonly folder?: string | undefined;
   /** In place of process.env: HYPERLOOM_DATA, HYPERLOOM_OFFLINE and the cache's variables. */
   readonly env?: Environment;
@@ -95,20 +95,29 @@ function reason(error: unknown): string {
   return cause instanceof AggregateError ? reason(cause.errors[0]) : message;
 }
 
-function digits(why: string): LoadedImages {
+const digits = (note?: string): LoadedImages => ({
+  ...digitsSplit(),
+  source: "generated digits",
+  note,
+});
+
+/** The embedded digits where something else was hoped for. */
+function standIn(why: string): LoadedImages {
   const note =
     `${why}; training on the embedded generated digits instead. For MNIST put its four files in ` +
     "a folder and give that as the data folder or as HYPERLOOM_DATA.";
-  return { ...digitsSplit(), source: "generated digits", note };
+  return digits(note);
 }
 
 /**
  * MNIST as training, validation and test set, from the first place that has it, else the embedded
- * digits with a note. HYPERLOOM_OFFLINE=1 forbids the download.
+ * digits with a note. HYPERLOOM_OFFLINE=1 forbids the download. The folder `digits` stands for the
+ * embedded digits themselves; one of that name is `./digits`.
  * @throws DataFileError where `folder` lacks one of the four files or has a bad one, and where
  *   HYPERLOOM_DATA has some of them but not four good ones: what was asked for is never replaced.
  */
 export async function loadMnist(options: LoadMnistOptions = {}): Promise<LoadedImages> {
+  if (options.folder === "digits") return digits();
   const env = options.env ?? process.env;
   const found = await readAsked(
     options.folder,
@@ -127,13 +136,13 @@ export async function loadMnist(options: LoadMnistOptions = {}): Promise<LoadedI
   // A damaged cache is nobody's request: gzip's checksum finds it, and the download replaces it.
   const cached = await readFolder(cache).catch(() => undefined);
   if (cached) return cached;
-  if (env.HYPERLOOM_OFFLINE === "1") return digits("HYPERLOOM_OFFLINE forbids to download MNIST");
+  if (env.HYPERLOOM_OFFLINE === "1") return standIn("HYPERLOOM_OFFLINE forbids to download MNIST");
 
   let files: MnistFiles;
   try {
     files = await downloadOrStall(options);
   } catch (error) {
-    return digits(`MNIST could not be downloaded (${reason(error)})`);
+    return standIn(`MNIST could not be downloaded (${reason(error)})`);
   }
   let source = `MNIST downloaded to ${cache}`;
   let note: string | undefined;

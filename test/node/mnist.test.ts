@@ -7,6 +7,7 @@ import { afterAll, expect, test } from "vitest";
 import { type DownloadOptions, download } from "../../src/data/download";
 import { DataFileError } from "../../src/data/errors";
 import { cacheFolder } from "../../src/data/folders";
+import { digitsSplit } from "../../src/data/images";
 import { fetchMnist, type MnistFiles, mnistDownloads, readMnist } from "../../src/data/mnist";
 import { loadMnist } from "../../src/data/mnist-folder";
 
@@ -123,6 +124,13 @@ test("a download is kept in the cache, whole, and a damaged cache is replaced", 
   const kept = await loadMnist({ env: blocked, download: get });
   expect(kept.source).toBe("MNIST downloaded");
   expect(kept.note).toContain("could not be kept");
+});
+
+test("the embedded digits can be asked for, whatever else is there", async () => {
+  const env = { ...(await emptyCache()), HYPERLOOM_DATA: await folder(files, false) };
+  const found = await loadMnist({ folder: "digits", env, download: noDownload });
+  expect([found.source, found.note]).toEqual(["generated digits", undefined]);
+  expect(Buffer.compare(found.train.images, digitsSplit().train.images)).toBe(0);
 });
 
 test("without a download the embedded digits stand in, and say why", async () => {
