@@ -59,7 +59,7 @@ const measured: Window["hyperloomDemo"] = {
   state: "film",
   step: 0,
   film: async () => new TextEncoder().encode(JSON.stringify(report)),
-  dispose: async () => (await connection?.ask("dispose", null as never)) as { live: number },
+  dispose: async () => void (await connection?.ask("dispose", null as never)),
 };
 window.hyperloomDemo = measured;
 if (PerformanceObserver.supportedEntryTypes.includes("longtask")) {
@@ -105,14 +105,15 @@ function drawSoon(name: string): void {
   }, REDRAW_MS);
 }
 
+const busy = (): boolean => state === "starting" || state === "training";
+
 function enter(next: State, say: string): void {
   state = next;
   measured.state = next;
   document.body.dataset.state = next;
   button.textContent = LABELS[next];
   button.disabled = next === "starting";
-  const busy = next === "starting" || next === "training";
-  for (const id of ["kernels", "repeat"]) element<HTMLSelectElement>(id).disabled = busy;
+  for (const id of ["kernels", "repeat"]) element<HTMLSelectElement>(id).disabled = busy();
   for (const id of ["copy-json", "copy-markdown"]) {
     element<HTMLButtonElement>(id).disabled = report === null;
   }
@@ -195,7 +196,8 @@ async function run(): Promise<void> {
     progress.value = 1;
     enter("over", sentence);
   } catch (error) {
-    if (state !== "failed") fail(error as WorkerError);
+    // Else the worker failed, or the page was left: that was said where it happened.
+    if (busy()) fail(error as WorkerError);
   }
   show("now", "");
   window.clearTimeout(redraw);
@@ -256,9 +258,11 @@ mountTake({
     },
   ],
 });
-// The worker's device goes with the page.
+// The worker's device goes with the page, also where the page is kept for going back.
 window.addEventListener("pagehide", () => {
-  connection?.ask("dispose", null as never).catch(() => undefined);
+  if (busy()) enter("over", "Stopped as the page was left.");
+  connection?.end();
+  connection = null;
 });
 enter("film", "Run measures this adapter. Until then the table shows stored results.");
 await mountBeside(

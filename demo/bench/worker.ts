@@ -19,8 +19,6 @@ export type BenchEvent =
 
 let abort: AbortController | null = null;
 let ended: Promise<unknown> = Promise.resolve();
-// Buffers that the last run left on its device.
-let live = 0;
 
 async function run(pattern: string, repeat: number, signal: AbortSignal): Promise<Measurement> {
   const device = await requestDevice();
@@ -36,7 +34,6 @@ async function run(pattern: string, repeat: number, signal: AbortSignal): Promis
     });
     return measured;
   } finally {
-    live = device.counts.buffers;
     device.dispose();
   }
 }
@@ -53,11 +50,10 @@ const handlers = {
   },
   /** Ends the run after the case under way. */
   stop: (_: null): void => abort?.abort(),
-  /** Ends the run and frees all; `live`: GPU buffers that were left. */
-  dispose: async (_: null): Promise<{ live: number }> => {
+  /** Ends the run and frees all. */
+  dispose: async (_: null): Promise<void> => {
     abort?.abort();
     await ended;
-    return { live };
   },
 };
 /** What the page asks. */

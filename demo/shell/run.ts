@@ -73,8 +73,8 @@ export interface Measured {
   step: number;
   /** The film at hand as a file; see `demo/films.mjs`. */
   film(): Promise<Uint8Array<ArrayBuffer>>;
-  /** Disposes of the device and counts what is left on it. */
-  dispose(): Promise<{ live: number }>;
+  /** Frees all that the worker has on its device, and the device. */
+  dispose(): Promise<void>;
 }
 
 declare global {
@@ -152,7 +152,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     state,
     step: 0,
     film: () => writeFilm(film),
-    dispose: async () => (await connection?.ask("dispose", null as never)) as { live: number },
+    dispose: async () => void (await connection?.ask("dispose", null as never)),
   };
   window.hyperloomDemo = measured;
   measureTasks(measured);
@@ -262,6 +262,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       begun = settings;
     } catch (error) {
       const { name, message } = error as WorkerError;
+      if (name === "EndedError") return false;
       if (name === "NoDeviceError" && from === "last") {
         fail(message, "“Train again” tries once more, from the last snapshot");
       } else if (name === "NoDeviceError") {
@@ -276,7 +277,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       } else if (from instanceof Uint8Array) {
         problem(message);
         enter(before, "");
-      } else if (name !== "EndedError") {
+      } else {
         fail(`Training cannot start: ${message}`, "“Train again” tries once more");
       }
       return false;
@@ -292,6 +293,18 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     spoken = Math.floor((10 * ready.step) / ready.steps);
     options.onReady?.(ready);
     return true;
+  };
+
+  /** Ends the worker, and with it all that it has; the stored film is shown again. */
+  const drop = (): void => {
+    connection?.end();
+    connection = null;
+    ready = null;
+    film = stored;
+    measured.step = progress.value = 0;
+    problem("");
+    enter("film", "");
+    options.onFilm?.(film, true);
   };
 
   const run: Run<H> = {
@@ -325,14 +338,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     },
     async reset() {
       if (connection) await ask("dispose", null).catch(() => undefined);
-      connection?.end();
-      connection = null;
-      ready = null;
-      film = stored;
-      measured.step = progress.value = 0;
-      problem("");
-      enter("film", "");
-      options.onFilm?.(film, true);
+      drop();
     },
     async resume(bytes, file) {
       if (state === "starting" || state === "testing") {
@@ -366,8 +372,9 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   // The worker's script is there when it is asked for.
   button.onpointerenter = button.onfocus = () => void open();
   resetButton.onclick = () => void run.reset();
-  // The device ends with the page, also where the page is kept for going back.
-  window.addEventListener("pagehide", () => void run.reset());
+  // The device ends with the page, also where the page is kept for going back: such a page stands
+  // still from here on, and hears no answer before it is back.
+  window.addEventListener("pagehide", drop);
   enter("film", "");
   void Promise.resolve(storing).then((found) => {
     stored = found;

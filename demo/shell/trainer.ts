@@ -152,12 +152,10 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     for (const next of waiting.splice(0)) await next();
   };
 
-  const close = (): { live: number } => {
+  const close = (): void => {
     session?.dispose();
-    const live = device?.counts.buffers ?? 0;
     device?.dispose();
     session = device = null;
-    return { live };
   };
 
   const handlers = {
@@ -229,12 +227,12 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     },
     /** Loses the device on purpose. */
     unplug: (_: null): void => device?.gpu.destroy(),
-    /** Frees all; `live`: GPU buffers that are left. */
-    dispose: async (_: null): Promise<{ live: number }> => {
+    /** Frees all. */
+    dispose: async (_: null): Promise<void> => {
       running = false;
       await loop;
       await session?.settled?.();
-      return close();
+      close();
     },
   };
 

@@ -11,7 +11,7 @@ import { type BenchReport, markdown, parseReport } from "../../bench/report";
 import { patternOf, SET_NAMES, underHeadings } from "../../demo/bench/kernels";
 import { summary, versionsIn } from "../../demo/bench/origin";
 import { SHIPPED } from "../../demo/bench/results";
-import { type Opened, openSite, type Site, type Stub, until } from "./demo-site";
+import { gpuObjects, type Opened, openSite, type Site, type Stub, until } from "./demo-site";
 
 const stored = (name: string): string =>
   readFileSync(new URL(`../../demo/films/bench-${name}.jsonl`, import.meta.url), "utf8");
@@ -195,7 +195,7 @@ describe("the built page", () => {
     expect(await text(page, "#status")).toMatch(
       /^Measured \d+ kernels in \d+ s by (timestamp|wall)/,
     );
-    expect(await page.evaluate(() => window.hyperloomDemo.dispose())).toEqual({ live: 0 });
+    expect(await gpuObjects(page)).toEqual([]);
 
     // A device that is lost in the next run: what the page says, and the run after it.
     const [worker] = page.workers();
@@ -226,13 +226,14 @@ describe("the built page", () => {
     await page.waitForFunction(() => window.hyperloomDemo.step >= 11, { polling: 50 });
     expect(await text(page, 'tr[data-name="fma, 2 vec4"] td.own.rate')).toMatch(/GFLOP/);
     await until(opened, "training");
+    expect(await gpuObjects(page)).not.toEqual([]);
     await page.click("#train");
     await until(opened, "over");
     expect(await text(page, "#status")).toMatch(/^Stopped after [1-4] kernels/);
     const { kernels } = await report(page);
     expect(kernels.length).toBeGreaterThan(0);
     expect(Math.max(...kernels.map(({ samples = 0 }) => samples))).toBeLessThan(100);
-    expect(await page.evaluate(() => window.hyperloomDemo.dispose())).toEqual({ live: 0 });
+    expect(await gpuObjects(page)).toEqual([]);
     expect(faults).toEqual([]);
     await page.close();
   });

@@ -37,7 +37,17 @@ import { batchAt, gridConditions, testConditions } from "../../demo/family/sampl
 import { ensureBrowser, softwareVulkanIcd } from "../../src/cli/browser";
 import { readCheckpoint } from "../../src/train/checkpoint";
 import { testAdapter } from "../test-adapter";
-import { curve, openSite, picture, type Site, settled, steps, text, until } from "./demo-site";
+import {
+  curve,
+  leftBehind,
+  openSite,
+  picture,
+  type Site,
+  settled,
+  steps,
+  text,
+  until,
+} from "./demo-site";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const { small } = SIZES;
@@ -251,8 +261,7 @@ describe("the page", () => {
     // The run went through the same step before.
     expect((await curve(page, "loss")).at(-1)).toBe(whole[step]);
     expect(page.workers()).toHaveLength(1);
-    const { live } = await page.evaluate(() => window.hyperloomDemo.dispose());
-    expect(live).toBe(0);
+    expect(await leftBehind(page)).toEqual([]);
     expect(faults).toEqual([]);
     await page.close();
   });

@@ -20,6 +20,34 @@ const types: Record<string, string> = {
   ".txt": "text/plain; charset=utf-8",
 };
 
+/** Notes what must be destroyed and is not yet: devices, and what was made on them. */
+const counting = `if (navigator.gpu && !self.gpuObjects) {
+  const objects = (self.gpuObjects = new Set());
+  for (const kind of ["Buffer", "Texture", "QuerySet", "Device"]) {
+    const { prototype } = self["GPU" + kind];
+    const { destroy } = prototype;
+    prototype.destroy = function () {
+      destroy.call(this);
+      objects.delete(this);
+    };
+    if (kind === "Device") continue;
+    const name = "create" + kind;
+    const create = GPUDevice.prototype[name];
+    GPUDevice.prototype[name] = function (wish) {
+      const made = create.call(this, wish);
+      objects.add(made);
+      return made;
+    };
+  }
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = async function (wish) {
+    const device = await requestDevice.call(this, wish);
+    objects.add(device);
+    device.lost.then(() => objects.delete(device));
+    return device;
+  };
+}`;
+
 /** Put before every script of the site, in pages and in their workers. */
 const stubs = {
   whole: "",
@@ -84,7 +112,7 @@ export async function openSite(more?: (folder: string) => Promise<void>): Promis
     const file = path?.replace(/\/$/, "/index.html") ?? "none";
     try {
       const bytes = readFileSync(join(folder, file));
-      const before = extname(file) === ".js" ? stubs[stub as Stub] : "";
+      const before = extname(file) === ".js" ? counting + stubs[stub as Stub] : "";
       response.writeHead(200, { "content-type": types[extname(file)] });
       response.end(before ? before + bytes.toString() : bytes);
     } catch {
@@ -166,6 +194,25 @@ export async function until({ page, faults }: Opened, state: string): Promise<vo
 export async function steps({ page }: Opened, count: number): Promise<void> {
   const options = { timeout: 90_000, polling: 50 };
   await page.waitForFunction((least) => window.hyperloomDemo.step >= least, options, count);
+}
+
+/** What must be destroyed and is not yet of the workers' devices: the kind and label of each. */
+export async function gpuObjects(page: Page): Promise<string[]> {
+  const found = page.workers().map((worker) =>
+    worker.evaluate(() => {
+      const { gpuObjects: all } = self as unknown as { readonly gpuObjects: Set<GPUObjectBase> };
+      return [...all].map((object) => `${object.constructor.name} ${object.label}`);
+    }),
+  );
+  return (await Promise.all(found)).flat();
+}
+
+/** Has the page dispose of its device; what its workers have left, of something. */
+export async function leftBehind(page: Page): Promise<string[]> {
+  const before = await gpuObjects(page);
+  if (before.length === 0) throw new Error("the page's workers have nothing to dispose of");
+  await page.evaluate(() => window.hyperloomDemo.dispose());
+  return gpuObjects(page);
 }
 
 /** A canvas as it is drawn. */
