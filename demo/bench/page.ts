@@ -245,7 +245,7 @@ for (const [id, text] of [
 }
 mountTake({
   code: program,
-  command: () => command(choice()),
+  commands: [{ text: () => command(choice()) }],
   link: () => link.address,
   files: [
     {

@@ -15,15 +15,33 @@ export interface Told {
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** Lines that train both models on the text, which was saved as text.txt, and let one write. */
-export function command({ seed, steps, size, norm, units, prompt, temperature }: Told): string {
-  const { hidden, hyper, nz, batch, seq } = SIZES[size];
-  const prefix = norm ? "ln-" : "";
-  const common = `--data text.txt --batch ${batch} --seq ${seq} --steps ${steps} --lr 0.005 --seed ${seed}`;
-  return `npx hyperloom train text ${common} --model ${prefix}hyperlstm --hidden ${hidden} --hyper ${hyper} --nz ${nz} --out hyper
-npx hyperloom train text ${common} --model ${prefix}lstm --hidden ${units} --out lstm
+/** A line up to the model's sizes. */
+function train({ seed, steps, size, norm }: Told, model: "hyperlstm" | "lstm"): string {
+  const { batch, seq } = SIZES[size];
+  const common = `--batch ${batch} --seq ${seq} --steps ${steps} --lr 0.005 --seed ${seed}`;
+  return `npx hyperloom train text --data text.txt ${common} --model ${norm ? "ln-" : ""}${model}`;
+}
+
+/** A line that trains the HyperLSTM on the text, which was saved as text.txt. */
+export function command(told: Told): string {
+  const { hidden, hyper, nz } = SIZES[told.size];
+  return `${train(told, "hyperlstm")} --hidden ${hidden} --hyper ${hyper} --nz ${nz} --out hyper`;
+}
+
+/** Lines that train the LSTM, and let the HyperLSTM of `command` write. */
+export function further(told: Told): string {
+  const { units, prompt, temperature } = told;
+  return `${train(told, "lstm")} --hidden ${units} --out lstm
 npx hyperloom sample hyper --prompt ${quoted(prompt)} --temperature ${temperature} --trace trace
 `;
+}
+
+/** What is to be done before `command`, and in what it differs from the page. */
+export function says(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  const plain = bytes.every((byte) => byte < 128);
+  const note = "; there the symbols are the text’s bytes, here its characters";
+  return `With text.txt, which the button above downloads, in the folder${plain ? "" : note}:`;
 }
 
 /** A program that trains the same HyperLSTM from the same seed, in Node or in Deno. */

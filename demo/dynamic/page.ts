@@ -16,7 +16,7 @@ import { integer, number, openLink, seed, word } from "../shell/link";
 import { createRun } from "../shell/run";
 import { createScrub, storedFilm } from "../shell/scrub";
 import { mountTake } from "../shell/take";
-import { command, program, type Told } from "./code";
+import { command, further, program, says, type Told } from "./code";
 import { createPickedTable, mountDesk } from "./controls";
 import type { Who } from "./desk";
 import { testsOf } from "./held-out";
@@ -136,9 +136,12 @@ function sizes(): void {
   show("lstm-size", `${whole(Number(lstm))} parameters, ${about?.units ?? units} units`);
 }
 
+// The text of the last run that was started.
+let taken = "";
 function settings(): DynamicSettings {
   const { seed: chosen, steps, size, equal, race, norm } = link.values;
   const text = box.take();
+  taken = text;
   if (box.checked) desk.prompt = promptFor(desk.prompt, text, box.checked);
   return {
     seed: chosen,
@@ -254,20 +257,22 @@ for (const id of ["size", "equal", "race", "norm", "steps", "seed"] as const) {
 
 /** What of this run the texts tell: of the run at hand, or of the next. */
 function told(): Told {
-  const { seed: chosen, steps, size, norm, equal } = link.values;
-  const name = size as SizeName;
+  const { ready } = run;
+  const about = { ...link.values, ...ready?.about };
+  const [size, norm] = [about.size as SizeName, about.norm === "on"];
   const count = box.checked?.symbols.size ?? symbols.length;
   return {
-    seed: chosen,
-    steps,
-    size: name,
-    norm: norm === "on",
-    units: lstmUnits(count, name, norm === "on", equal),
+    seed: about.seed,
+    steps: ready?.steps ?? about.steps,
+    size,
+    norm,
+    units: Number(ready?.about.units ?? lstmUnits(count, size, norm, about.equal)),
     prompt: desk.prompt,
     temperature: desk.temperature,
-    ...run.ready?.about,
   };
 }
+/** The text of the run at hand, or of the next. */
+const learned = (): string => (run.ready ? taken : box.text);
 
 const checkpoint = async (which: 0 | 1): Promise<Uint8Array<ArrayBuffer>> => {
   if (!run.connection || !run.ready) throw new Error("nothing was trained yet");
@@ -280,11 +285,14 @@ const fileOf = (name: string, bytes: () => Promise<Uint8Array<ArrayBuffer>>) => 
 });
 mountTake({
   code: () => program(told()),
-  command: () => command(told()),
+  commands: [
+    { says: () => says(learned()), text: () => command(told()) },
+    { says: () => "The LSTM for as many steps, then a sample:", text: () => further(told()) },
+  ],
   link: () => link.address,
   files: [
     fileOf("hyperlstm.safetensors", () => checkpoint(0)),
     fileOf("lstm.safetensors", () => checkpoint(1)),
-    fileOf("text.txt", async () => new TextEncoder().encode(box.text)),
+    fileOf("text.txt", async () => new TextEncoder().encode(learned())),
   ],
 });

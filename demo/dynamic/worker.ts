@@ -108,6 +108,7 @@ async function open(
     about: {
       seed,
       size,
+      norm: norm ? "on" : "off",
       batch,
       seq,
       source,

@@ -31,6 +31,18 @@ export const SIZES: Readonly<Record<SizeName, Sizes>> = {
 /** The sizes' names. */
 export type SizeName = "small" | "large";
 
+/** What a checkpoint says of its model: the size's name, and what it takes to build it elsewhere. */
+export function modelOf(size: SizeName) {
+  const { width, hidden } = SIZES[size];
+  return { name: "family", options: { size, width, hidden, frequency: FREQUENCY } };
+}
+
+/** What a checkpoint says of its run. */
+export function settingsOf(size: SizeName, steps: number) {
+  const { batch, points, rate } = SIZES[size];
+  return { steps, batch, points, rate };
+}
+
 /** Pixels of the pictures' sides where no GPU draws them. */
 export const COARSE = { tile: 24, side: 48 } as const;
 

@@ -253,11 +253,11 @@ element<HTMLInputElement>("files").onchange = async (event) => {
 const text = (): string => {
   const { ready } = run;
   const { size, steps, seed: own } = { ...link.values, ...ready?.about };
-  return program({ seed: own, steps: ready?.steps ?? steps, sizes: SIZES[size as SizeName] });
+  return program({ seed: own, steps: ready?.steps ?? steps, size: size as SizeName });
 };
 mountTake({
   code: text,
-  command,
+  commands: [{ text: command }],
   link: () => link.address,
   files: [
     {

@@ -19,7 +19,16 @@ import type { Tensors } from "../shell/film";
 import { type CommonSettings, type Session, trainer } from "../shell/trainer";
 import { flowerOf, flowerPicture, pixels } from "./flowers";
 import { drawable, trainable } from "./model";
-import { COARSE, countWeights, GRID, SIZES, type SizeName, type Sizes } from "./network";
+import {
+  COARSE,
+  countWeights,
+  GRID,
+  modelOf,
+  SIZES,
+  settingsOf,
+  type SizeName,
+  type Sizes,
+} from "./network";
 import { batchAt, testConditions } from "./samples";
 
 /** What the page asks for. */
@@ -173,8 +182,8 @@ async function open(
     frame,
     snapshot: () =>
       saveCheckpoint(variables, {
-        model: { name: "family", options: { size } },
-        settings: { steps },
+        model: modelOf(size),
+        settings: settingsOf(size, steps),
         optimizer: optimizer.settings,
       }),
     async finish() {

@@ -1,4 +1,4 @@
-/** "Take it with you": this run as code, as one terminal command and as files. */
+/** "Take it with you": this run as code, as terminal commands and as files. */
 import { element, problem } from "./frame";
 
 /** A file to download. */
@@ -9,12 +9,19 @@ export interface TakenFile {
   readonly bytes: () => Promise<Uint8Array<ArrayBuffer>>;
 }
 
+/** A text to copy. */
+export interface Copied {
+  /** What to know before, "" for nothing. */
+  readonly says?: () => string;
+  readonly text: () => string;
+}
+
 /** What there is to take. */
 export interface Taken {
   /** The run as a program that imports hyperloom. */
   readonly code: () => string;
-  /** The run as a line for a terminal. */
-  readonly command: () => string;
+  /** The run as a line for a terminal, and what may follow it there. */
+  readonly commands: readonly Copied[];
   /** The address of this experiment. */
   readonly link: () => string;
   readonly files: readonly TakenFile[];
@@ -44,22 +51,31 @@ export async function copy(button: HTMLButtonElement, text: string): Promise<voi
   }, 1500);
 }
 
+/** A text in the page with its button, and a function that makes it anew. */
+function mountCopied({ says = () => "", text }: Copied): { parts: Element[]; fill: () => void } {
+  const note = document.createElement("p");
+  const copied = document.createElement("div");
+  copied.className = "copied";
+  const pre = document.createElement("pre");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.onclick = () => void copy(button, text());
+  copied.append(pre, button);
+  const fill = (): void => {
+    note.textContent = says();
+    note.hidden = note.textContent === "";
+    pre.textContent = text();
+  };
+  return { parts: [note, copied], fill };
+}
+
 /** Fills `#take`; texts are made anew when it is opened, so that they say the present settings. */
 export function mountTake(taken: Taken): void {
   const parent = element<HTMLDetailsElement>("take");
   parent.innerHTML = `<summary>Take it with you</summary>
-    <p class="row"></p>
-    <h3>In a terminal</h3><div class="copied"><pre></pre><button type="button">Copy</button></div>
-    <h3>As code</h3><div class="copied"><pre></pre><button type="button">Copy</button></div>`;
-  const row = parent.querySelector(".row");
-  const texts = [taken.command, taken.code] as const;
-  const blocks = [...parent.querySelectorAll(".copied")];
-  const fill = (): void => {
-    for (const [k, text] of texts.entries()) {
-      const pre = blocks[k]?.querySelector("pre");
-      if (pre) pre.textContent = text();
-    }
-  };
+    <p class="row"></p><h3>In a terminal</h3><h3>As code</h3>`;
+  const [row, terminal, code] = parent.querySelectorAll("p, h3");
   const button = (label: string, click: (self: HTMLButtonElement) => Promise<void>): void => {
     const made = document.createElement("button");
     made.type = "button";
@@ -73,10 +89,13 @@ export function mountTake(taken: Taken): void {
   for (const { label, name, bytes } of taken.files) {
     button(label, async () => download(name(), await bytes()));
   }
-  for (const [k, block] of blocks.entries()) {
-    const own = block.querySelector("button");
-    if (own) own.onclick = () => void copy(own, texts[k]?.() ?? "");
-  }
+  const commands = taken.commands.map(mountCopied);
+  const program = mountCopied({ text: taken.code });
+  terminal?.after(...commands.flatMap(({ parts }) => parts));
+  code?.after(...program.parts);
+  const fill = (): void => {
+    for (const each of [...commands, program]) each.fill();
+  };
   parent.addEventListener("toggle", fill);
   fill();
 }

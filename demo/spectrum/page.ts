@@ -228,7 +228,7 @@ function told(): Told {
 
 mountTake({
   code: () => program(told()),
-  command,
+  commands: [{ text: command }],
   link: () => link.address,
   files: [
     {

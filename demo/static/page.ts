@@ -18,7 +18,7 @@ import { integer, openLink, seed } from "../shell/link";
 import { createRun, withPeriod } from "../shell/run";
 import { createScrub, storedFilm } from "../shell/scrub";
 import { download, mountTake } from "../shell/take";
-import { command, program, type Told } from "./code";
+import { command, program, says, type Told } from "./code";
 import { takeFiles } from "./files";
 import { CHANNELS, F, generateMatrix, generatorParameters, logits, MADE, softmax } from "./network";
 import { createPad } from "./pad";
@@ -33,7 +33,7 @@ const link = openLink({
   nz: integer(4, 1, 16),
   batch: integer(32, 1, 1024),
   steps: integer(500, 1, 100_000),
-  train: integer(10_000, 10, 60_000),
+  train: integer(10_000, 10, 10_000),
   test: integer(2000, 10, 10_000),
 });
 mountFrame("index.html", link.complaints);
@@ -156,9 +156,10 @@ function settings(): StaticSettings {
 
 /** What of this run the texts tell: of the run at hand, or of the next. */
 function told(): Told {
-  const { seed: chosen, nz, batch, steps } = link.values;
+  const { seed: chosen, nz, batch, steps, train } = link.values;
   const { ready } = run;
-  return { seed: chosen, nz, batch, steps: ready?.steps ?? steps, ...ready?.about };
+  const next = { seed: chosen, nz, batch, source: files ? "MNIST" : "generated digits", train };
+  return { ...next, steps: ready?.steps ?? steps, ...ready?.about };
 }
 
 const run = createRun<StaticSettings, StaticHandlers>(
@@ -221,7 +222,7 @@ element("save").onclick = async () => {
 element("unplug").onclick = () => void run.unplug();
 mountTake({
   code: () => program(told()),
-  command: () => command(told()),
+  commands: [{ says: () => says(told()), text: () => command(told()) }],
   link: () => link.address,
   files: [{ label: "Download safetensors", name: () => "checkpoint.safetensors", bytes: save }],
 });

@@ -135,7 +135,7 @@ async function open(
     batch,
     learned: countParameters(net.generator.params),
     made: MADE,
-    about: { nz, seed, batch, source: data.train.source },
+    about: { nz, seed, batch, source: data.train.source, train: data.train.count },
     async train() {
       const { images: x, labels, weight, size } = source.at(variables.step);
       const { loss, correct } = await step.run({ x, labels, weight });

@@ -1,5 +1,6 @@
 /** The page Dynamic: what it says before training, and, built as it is published, in the browser. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -12,9 +13,12 @@ import {
 import { checkText, promptFor } from "../../demo/dynamic/text";
 import { embeddedText } from "../../src/data/embedded-text";
 import { countParameters } from "../../src/nn/slabs";
-import { readCheckpoint } from "../../src/train/checkpoint";
+import { checkpointModel, readCheckpoint } from "../../src/train/checkpoint";
 import { buildModel, modelSpec } from "../../src/train/models";
+import { bitsPerSymbol } from "../../src/train/sequence-programs";
 import { curve, leftBehind, openSite, type Site, settled, steps, text, until } from "./demo-site";
+import { runCommand, runProgram, takenTexts } from "./taken";
+import { openTerminal } from "./terminal";
 
 describe("before anything is trained", () => {
   test("both models have the parameters that the page says", () => {
@@ -92,10 +96,14 @@ const set = (page: Page, id: string, value: string): Promise<void> =>
 
 describe("the page Dynamic", () => {
   let site: Site;
+  const terminal = openTerminal("dynamic");
   beforeAll(async () => {
     site = await openSite();
   });
-  afterAll(() => site?.close());
+  afterAll(async () => {
+    await site?.close();
+    terminal.close();
+  });
 
   test("trains both models, streams what they write, and leaves nothing on the GPU", async () => {
     const opened = await site.open("demo/dynamic.html#steps=40&seed=1");
@@ -195,6 +203,21 @@ describe("the page Dynamic", () => {
     );
     expect(await leftBehind(page)).toEqual([]);
     expect(longestTask).toBeLessThan(200);
+
+    // The command and the program are this run; their first steps do not know of the last.
+    writeFileSync(join(terminal.box, "text.txt"), embeddedText({ length: 100_000, seed: 0 }));
+    const [command = "", , program = ""] = await takenTexts(page);
+    expect([command, program].map((each) => /--steps 40 |t < 40;/.test(each))).toEqual([
+      true,
+      true,
+    ]);
+    const { losses } = runCommand(terminal, command.replace("--steps 40 ", "--steps 3 "));
+    const bits = losses.map((loss) => bitsPerSymbol(loss).toFixed(3));
+    const own = (await curve(page, "hyper")).slice(0, 3);
+    expect(own.map((each) => each.toFixed(3))).toEqual(bits);
+    const printed = await runProgram(terminal.box, program.replace("t < 40;", "t < 3;"));
+    expect(printed.match(/(?<=: )[\d.]+(?= bits)/g)).toEqual(bits);
+    expect(printed).toMatch(/\nA .{100}/s);
     expect(faults).toEqual([]);
     await page.close();
   });
@@ -229,9 +252,20 @@ describe("the page Dynamic", () => {
           buttons.find(({ textContent }) => textContent?.includes("hyperlstm"))?.click();
         }),
     );
-    const { model, step, data } = readCheckpoint(Uint8Array.from(bytes), "saved");
-    expect([model.name, step, data.name]).toEqual(["ln-hyperlstm", 8, "a pasted text"]);
+    const checkpoint = readCheckpoint(Uint8Array.from(bytes), "saved");
+    const { step, data, settings } = checkpoint;
+    expect([step, settings.steps, data.name]).toEqual([8, 8, "a pasted text"]);
     expect(data.vocabulary).toMatchObject({ kind: "characters" });
+    expect(checkpointModel(checkpoint).spec.name).toBe("ln-hyperlstm");
+
+    // What is set for the next run is nothing to the texts of this one.
+    await set(page, "set-norm", "off");
+    await set(page, "set-steps", "9");
+    const [command, further, program] = await takenTexts(page);
+    expect(command).toMatch(/^npx .* --steps 8 .* --model ln-hyperlstm .*$/);
+    expect(further).toMatch(/^npx .* --steps 8 .* --model ln-lstm .*\nnpx hyperloom sample hyper /);
+    expect(program).toContain("layerNorm: true");
+    expect(await text(page, "take")).toContain("there the symbols are the text’s bytes");
     expect(faults).toEqual([]);
     await page.close();
   });

@@ -1,21 +1,9 @@
 /** The page Family under demo/, built as it is published, in the browser; and what it is made of. */
-import { execFile } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import type { ElementHandle, Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { FILE, program } from "../../demo/family/code";
 import {
   conditionOf,
   type Flower,
@@ -34,9 +22,7 @@ import {
   SIZES,
 } from "../../demo/family/network";
 import { batchAt, gridConditions, testConditions } from "../../demo/family/samples";
-import { ensureBrowser, softwareVulkanIcd } from "../../src/cli/browser";
 import { readCheckpoint } from "../../src/train/checkpoint";
-import { testAdapter } from "../test-adapter";
 import {
   curve,
   leftBehind,
@@ -48,8 +34,8 @@ import {
   text,
   until,
 } from "./demo-site";
+import { runProgram, takenTexts } from "./taken";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
 const { small } = SIZES;
 let scratch: string;
 beforeAll(() => {
@@ -116,30 +102,6 @@ describe("the family", () => {
     expect(testConditions(4, 1)).not.toEqual(testConditions(4, 2));
     const grid = gridConditions(GRID, 45);
     expect([...grid.subarray(0, 3), ...grid.subarray(-3)]).toEqual([-1, -1, 1, 1, 1, 1]);
-  });
-
-  test("the program to take along trains, and saves what the page's network draws", async () => {
-    for (const [name, target] of [
-      ["hyperloom", root],
-      ["webgpu", join(root, "node_modules/webgpu")],
-    ] as const) {
-      mkdirSync(join(scratch, "node_modules"), { recursive: true });
-      symlinkSync(target, join(scratch, "node_modules", name));
-    }
-    const sizes = { ...small, batch: 32, points: 32 };
-    writeFileSync(join(scratch, FILE), program({ seed: 1, steps: 100, sizes }));
-    const icd = process.env.VK_ICD_FILENAMES ?? softwareVulkanIcd(ensureBrowser());
-    const named = icd && testAdapter !== "gpu" ? { VK_ICD_FILENAMES: icd } : {};
-    const { stdout } = await promisify(execFile)(process.execPath, [FILE], {
-      cwd: scratch,
-      env: { ...process.env, XDG_RUNTIME_DIR: tmpdir(), ...named },
-      timeout: 200_000,
-    });
-    expect(Number(/step 100: mean squared error ([\d.]+)/.exec(stdout)?.[1])).toBeLessThan(0.3);
-    const tensors = tensorsOf(new Uint8Array(readFileSync(join(scratch, "family.safetensors"))));
-    // A picture that is blue all over is off by more.
-    expect(errorOf(tensors, flowerOf([0, 0, 0]), 24)).toBeLessThan(0.35);
-    expect(errorOf(tensors, flowerOf([-0.5, 0.3, 0.5]), 24)).toBeLessThan(0.35);
   });
 });
 
@@ -260,6 +222,22 @@ describe("the page", () => {
     await settled(opened, "status", new RegExp(`^Step ${step + 1}\\.$`));
     // The run went through the same step before.
     expect((await curve(page, "loss")).at(-1)).toBe(whole[step]);
+
+    // The program is this run: the same losses, and what it saves the page opens as its own.
+    const printed = await runProgram(scratch, (await takenTexts(page)).at(-1) ?? "");
+    expect(printed.match(/(?<=error ).+/g)?.map(Number)).toEqual(whole);
+    const made = join(scratch, "family.safetensors");
+    const { model, settings, optimizer, seed } = readCheckpoint(bytes, path);
+    expect(readCheckpoint(new Uint8Array(readFileSync(made)), made)).toMatchObject({
+      model,
+      settings,
+      optimizer,
+      seed,
+      step: 60,
+    });
+    await input.uploadFile(made);
+    await settled(opened, "status", /^Opened at step 60 of \d+\.$/);
+
     expect(page.workers()).toHaveLength(1);
     expect(await leftBehind(page)).toEqual([]);
     expect(faults).toEqual([]);

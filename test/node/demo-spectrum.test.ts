@@ -1,4 +1,7 @@
 /** The page Spectrum, built as it is published, in the browser; and its counts and kernels. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { program } from "../../demo/spectrum/code";
@@ -18,6 +21,7 @@ import {
   text,
   until,
 } from "./demo-site";
+import { runProgram, takenTexts } from "./taken";
 
 /** Initial values of a network's parameters by their paths, as a snapshot has them. */
 function initial(stop: (typeof STOPS)[number], layers: number): Record<string, Float32Array> {
@@ -95,11 +99,15 @@ test("the program to take along builds the page's network", async () => {
 
 describe("the page Spectrum", () => {
   let site: Site;
+  const scratch = mkdtempSync(join(tmpdir(), "hyperloom-spectrum-"));
 
   beforeAll(async () => {
     site = await openSite();
   });
-  afterAll(() => site?.close());
+  afterAll(async () => {
+    await site?.close();
+    rmSync(scratch, { recursive: true, force: true });
+  });
 
   const mean = (some: readonly number[]): number => some.reduce((a, b) => a + b, 0) / some.length;
 
@@ -175,6 +183,10 @@ describe("the page Spectrum", () => {
     expect(await mosaics(page)).not.toEqual(early);
     const rows = await board(page);
     expect(rows.filter((row) => /\d %$/.test(row))).toEqual([rows[2]]);
+    // Of losses above 1 both say as many digits.
+    const printed = await runProgram(scratch, (await takenTexts(page)).at(-1) ?? "");
+    const own = losses.slice(0, 10).map((loss) => loss.toFixed(3));
+    expect(printed.match(/(?<=: loss )[\d.]+/g)?.slice(0, 10)).toEqual(own);
     const { firstStep, longestTask } = await page.evaluate(() => window.hyperloomDemo);
     console.log(`spectrum: first step ${firstStep.toFixed(0)} ms, longest task ${longestTask} ms`);
     expect(page.workers()).toHaveLength(1);

@@ -1,8 +1,16 @@
 /** The static page under demo/, built as it is published, in the browser. */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { ElementHandle, Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -19,17 +27,22 @@ import {
   text,
   until,
 } from "./demo-site";
+import { runCommand, runProgram, takenTexts } from "./taken";
+import { openTerminal, type Terminal } from "./terminal";
 
 let site: Site;
+let terminal: Terminal;
 let scratch: string;
 
 beforeAll(async () => {
+  terminal = openTerminal("static");
   scratch = mkdtempSync(join(tmpdir(), "hyperloom-files-"));
   site = await openSite();
 });
 afterAll(async () => {
   await site?.close();
   rmSync(scratch, { recursive: true, force: true });
+  terminal.close();
 });
 
 const mean = (some: readonly number[]): number => some.reduce((a, b) => a + b, 0) / some.length;
@@ -218,7 +231,7 @@ describe("the static page", () => {
     await page.close();
   });
 
-  test("trains on MNIST's files, and says what is wrong with others", async () => {
+  test("trains on MNIST's files as its command and its program do, and says what is wrong with others", async () => {
     const opened = await site.open("demo/#steps=3&batch=8");
     const { page, faults } = opened;
     const [images = "", ...rest] = mnistFiles(60);
@@ -236,6 +249,19 @@ describe("the static page", () => {
     await until(opened, "over");
     expect(await text(page, "status")).toMatch(/ on 60 unseen digits/);
     expect(await text(page, "source-of-data")).toMatch(/^MNIST/);
+
+    const mnist = join(terminal.box, "mnist");
+    mkdirSync(mnist);
+    for (const path of [images, ...rest]) {
+      copyFileSync(path, join(mnist, basename(path).replace(".idx", "-idx")));
+    }
+    const [command = "", program = ""] = await takenTexts(page);
+    const { start, losses } = runCommand(terminal, command);
+    const { model, settings, optimizer } = readCheckpoint(await saved(page), "saved");
+    expect(start.settings).toEqual({ ...settings, model, optimizer });
+    expect(await curve(page, "loss")).toEqual(losses.map((loss) => Number(loss.toPrecision(4))));
+    const printed = await runProgram(terminal.box, program);
+    expect(printed.match(/(?<=: loss )[\d.]+/g)).toEqual(losses.map((loss) => loss.toFixed(3)));
     expect(faults).toEqual([]);
     await page.close();
   });
@@ -327,8 +353,10 @@ describe("the static page", () => {
     });
     expect(await page.evaluate(() => location.hash)).toBe("#nz=8&batch=64&mine=1");
     expect(await text(page, "learned")).toBe("8,216");
-    await page.$eval("#take", (details) => details.setAttribute("open", ""));
-    expect(await text(page, "take")).toContain("hyper-cnn --nz 8 --batch 64 --steps 500 --seed 1");
+    const [command] = await takenTexts(page);
+    expect(command).toBe(
+      "npx hyperloom train mnist --data digits --model hyper-cnn --nz 8 --batch 64 --steps 500 --seed 1",
+    );
     await page.click("#theme");
     await page.click("#theme");
     await page.reload();
