@@ -4,8 +4,9 @@ import type { AdapterDescription } from "hyperloom/gpu";
 import type { Measurement } from "../../bench/measurement";
 import { adapterName, type BenchReport, markdown } from "../../bench/report";
 import { type Connection, connect, type WorkerError } from "../shell/channel";
-import { element, mountFrame, mountSource, problem, show } from "../shell/frame";
+import { element, enable, mountFrame, mountSource, problem, show } from "../shell/frame";
 import { integer, openLink, word } from "../shell/link";
+import { measurePage } from "../shell/measured";
 import { copy, mountTake } from "../shell/take";
 import { patternOf, SET_NAMES, SETS } from "./kernels";
 import { type Choice, command, program, reportOf, summary } from "./origin";
@@ -53,23 +54,10 @@ let connection: Connection<BenchHandlers> | null = null;
 let pressed = 0;
 let [stopping, round] = [false, 0];
 
-const measured: Window["hyperloomDemo"] = {
-  longestTask: 0,
-  firstStep: Number.NaN,
-  state: "film",
-  step: 0,
+const measured = measurePage({
   film: async () => new TextEncoder().encode(JSON.stringify(report)),
   dispose: async () => void (await connection?.ask("dispose", null as never)),
-};
-window.hyperloomDemo = measured;
-if (PerformanceObserver.supportedEntryTypes.includes("longtask")) {
-  const note = (list: PerformanceObserverEntryList): void => {
-    if (state !== "training") return;
-    const longest = list.getEntries().map(({ duration }) => duration);
-    measured.longestTask = Math.max(measured.longestTask, ...longest);
-  };
-  new PerformanceObserver(note).observe({ type: "longtask" });
-}
+});
 
 const choice = (): Choice => ({
   kernels: link.values.kernels as Choice["kernels"],
@@ -108,15 +96,12 @@ function drawSoon(name: string): void {
 const busy = (): boolean => state === "starting" || state === "training";
 
 function enter(next: State, say: string): void {
-  state = next;
-  measured.state = next;
+  state = measured.state = next;
   document.body.dataset.state = next;
   button.textContent = LABELS[next];
-  button.disabled = next === "starting";
+  enable(button, next !== "starting");
   for (const id of ["kernels", "repeat"]) element<HTMLSelectElement>(id).disabled = busy();
-  for (const id of ["copy-json", "copy-markdown"]) {
-    element<HTMLButtonElement>(id).disabled = report === null;
-  }
+  for (const id of ["copy-json", "copy-markdown"]) enable(element(id), report !== null);
   show("status", say);
 }
 

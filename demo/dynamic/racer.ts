@@ -35,7 +35,7 @@ export interface Racer {
   /** The mean over the steps of the last window, in bits per character. */
   train(): Promise<number>;
   /**
-   * Bits per character on the held-out end of the text, from zero state.
+   * Bits per character on the held-out end of the text, from zero state; NaN where it was ended.
    * @param most Windows at most; default: all of it.
    */
   test(options?: TestOptions): Promise<number>;
@@ -50,6 +50,7 @@ export interface Racer {
 export interface TestOptions {
   readonly most?: number;
   readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
 }
 
 /** The first windows of a source. */
@@ -143,16 +144,9 @@ export async function createRacer(
       spent += performance.now() - began;
       return bitsPerSymbol(loss?.[0] ?? Number.NaN);
     },
-    async test({ most = Number.POSITIVE_INFINITY, onProgress } = {}) {
-      const whole = data.whole("test", { batch, length });
-      const progress = onProgress ? { onProgress } : {};
-      const measure = (): object => ({});
-      const tested = await evaluateSequences(
-        await tester(),
-        firstOf(whole, most),
-        measure,
-        progress,
-      );
+    async test({ most = Number.POSITIVE_INFINITY, ...options } = {}) {
+      const whole = firstOf(data.whole("test", { batch, length }), most);
+      const tested = await evaluateSequences(await tester(), whole, () => ({}), options);
       return bitsPerSymbol(tested?.loss ?? Number.NaN);
     },
     async prepare() {

@@ -141,9 +141,10 @@ async function open(
     async snapshot() {
       return joined(await hyper.save(), await lstm.save());
     },
-    async finish(progress) {
+    async finish(progress, signal) {
       const test = (who: Who, share: number): Promise<number> =>
         racers[who].test({
+          signal,
           onProgress: (done, total) =>
             progress("Testing on held-out text", share + done / total / 2),
         });

@@ -16,6 +16,7 @@ import {
   Variables,
 } from "hyperloom";
 import type { Tensors } from "../shell/film";
+import { readTensors } from "../shell/tensors";
 import { type CommonSettings, type Session, trainer } from "../shell/trainer";
 import { flowerOf, flowerPicture, pixels } from "./flowers";
 import { drawable, trainable } from "./model";
@@ -155,17 +156,8 @@ async function open(
   const program = trainStep(model, meanSquaredError, optimizer, { batch: sizes.batch });
   const step = await compile(device, program, { variables });
   if (checkpoint) restoreCheckpoint(checkpoint, variables, [...(program.updates?.keys() ?? [])]);
-  const { variable } = slabsOf(model).parameters;
   const drawing = drawers(device, sizes);
-
-  const frame = async (): Promise<Tensors> => {
-    const [slab] = await variables.read([variable]);
-    const tensors = variable.entries.map(({ name: path, shape, offset }) => {
-      const length = shape.reduce((n, d) => n * d, 1);
-      return [path, (slab as Float32Array).slice(offset, offset + length)] as const;
-    });
-    return Object.fromEntries(tensors);
-  };
+  const frame = (): Promise<Tensors> => readTensors(variables, slabsOf(model).parameters);
 
   return {
     steps,

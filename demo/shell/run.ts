@@ -5,6 +5,7 @@
 import { type Connection, connect, type Handlers, type WorkerError } from "./channel";
 import { Film, type Frame, type Point, type Values, writeFilm } from "./film";
 import { calm, element, enable, percent, problem, sayAdapter } from "./frame";
+import { measurePage } from "./measured";
 import type { CommonSettings, Ready, TrainerHandlers, TrainingEvent } from "./trainer";
 
 /** Where a run is, and what the big button then says. */
@@ -63,28 +64,13 @@ export interface Run<H extends Handlers> {
   unplug(): Promise<void>;
 }
 
-/** For tests: what was measured, and what of the run they look at. */
-export interface Measured {
-  /** Longest task of the main thread while training, in ms. */
-  longestTask: number;
-  /** From Train to the first step, in ms. */
-  firstStep: number;
-  state: RunState;
-  step: number;
-  /** The film at hand as a file; see `demo/films.mjs`. */
-  film(): Promise<Uint8Array<ArrayBuffer>>;
-  /** Frees all that the worker has on its device, and the device. */
-  dispose(): Promise<void>;
-}
-
-declare global {
-  interface Window {
-    hyperloomDemo: Measured;
-  }
-}
-
 /** A device that is lost sooner after another one is no accident. */
 const SHORT_LIFE_MS = 15_000;
+
+/** The way on after numbers that are none. */
+const DIVERGED =
+  "Its film stays. “Train again” starts over; another seed, or a smaller learning rate in the " +
+  "program of “Take it with you”, may go further";
 
 /** Between two pictures; fewer where motion is not wanted. */
 const period = (): number => (calm() ? 5000 : 150);
@@ -94,25 +80,6 @@ export const withPeriod = <S>(settings: S): S & CommonSettings => ({
   ...settings,
   period: period(),
 });
-
-function measureTasks(measured: Measured): void {
-  const note = (ms: number): void => {
-    if (measured.state === "training") measured.longestTask = Math.max(measured.longestTask, ms);
-  };
-  if (PerformanceObserver.supportedEntryTypes.includes("longtask")) {
-    const observer = new PerformanceObserver((list) => {
-      for (const { duration } of list.getEntries()) note(duration);
-    });
-    observer.observe({ type: "longtask" });
-    return;
-  }
-  let last = performance.now();
-  setInterval(() => {
-    const now = performance.now();
-    note(now - last - 50);
-    last = now;
-  }, 50);
-}
 
 /**
  * Fills `#run` with the buttons Train, Step and Reset, the progress bar and the status line.
@@ -146,16 +113,12 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   let recovered = -Infinity;
   let wanted = false;
   let spoken = 0;
-  const measured: Measured = {
-    longestTask: 0,
-    firstStep: Number.NaN,
-    state,
-    step: 0,
+  /** What "Train again" goes on from after a failure. */
+  let goesOnFrom: "last" | null = null;
+  const measured = measurePage({
     film: () => writeFilm(film),
     dispose: async () => void (await connection?.ask("dispose", null as never)),
-  };
-  window.hyperloomDemo = measured;
-  measureTasks(measured);
+  });
 
   const enter = (next: RunState, say: string): void => {
     state = measured.state = next;
@@ -176,7 +139,8 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     return (connection as unknown as Connection<TrainerHandlers<S>>).ask(name, payload);
   };
 
-  const fail = (message: string, fix: string): void => {
+  const fail = (message: string, fix: string, from: "last" | null): void => {
+    goesOnFrom = from;
     problem(message, fix);
     enter("failed", "");
   };
@@ -188,7 +152,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     wanted = false;
     if (again) {
       const fix = "“Train again” starts on another one, from the last snapshot";
-      fail("The GPU device was lost, and so was the one after it", fix);
+      fail("The GPU device was lost, and so was the one after it", fix, "last");
       return;
     }
     if (!(await start("last"))) return;
@@ -219,17 +183,23 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       status.textContent = `${event.what}: ${percent(event.share)}.`;
     } else if (event.kind === "done") {
       enter("over", options.onDone(event.values));
-    } else if (event.lost) {
+    } else if (event.why === "lost") {
       quietly(recover());
+    } else if (event.why === "diverged") {
+      // From the last snapshot it would come to the same number.
+      fail(`The run has ended: ${event.message}`, DIVERGED, null);
     } else {
-      fail(`Training stopped: ${event.message}`, "“Train again” goes on from the last snapshot");
+      stopped(event.message);
     }
   };
+
+  const stopped = (message: string): void =>
+    fail(`Training stopped: ${message}`, "“Train again” goes on from the last snapshot", "last");
 
   const open = (): Connection<H> => {
     connection ??= connect<H, TrainingEvent>(options.worker(), onEvent, (message) => {
       connection = null;
-      fail(`Training stopped: ${message}`, "“Train again” starts over");
+      fail(`Training stopped: ${message}`, "“Train again” starts over", null);
     });
     return connection;
   };
@@ -238,7 +208,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
   const quietly = (work: Promise<unknown>): void => {
     work.catch(({ name, message }: WorkerError) => {
       if (name === "EndedError") return;
-      fail(`Training stopped: ${message}`, "“Train again” goes on from the last snapshot");
+      stopped(message);
     });
   };
 
@@ -264,7 +234,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       const { name, message } = error as WorkerError;
       if (name === "EndedError") return false;
       if (name === "NoDeviceError" && from === "last") {
-        fail(message, "“Train again” tries once more, from the last snapshot");
+        fail(message, "“Train again” tries once more, from the last snapshot", "last");
       } else if (name === "NoDeviceError") {
         problem(`This page cannot train here: ${message}`, "The stored run below goes on");
         connection?.end();
@@ -278,7 +248,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
         problem(message);
         enter(before, "");
       } else {
-        fail(`Training cannot start: ${message}`, "“Train again” tries once more");
+        fail(`Training cannot start: ${message}`, "“Train again” tries once more", from);
       }
       return false;
     }
@@ -326,7 +296,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
       if (state !== "paused") {
         pressed = performance.now();
         measured.firstStep = Number.NaN;
-        if (!(await start(state === "failed" && ready ? "last" : null))) return;
+        if (!(await start(state === "failed" && ready ? goesOnFrom : null))) return;
       }
       enter("training", "Training.");
       await ask("train", null);
@@ -366,7 +336,7 @@ export function createRun<S extends CommonSettings, H extends TrainerHandlers<S>
     }
     enter("paused", "");
     await ask("step", null);
-    status.textContent = `Step ${measured.step}.`;
+    if (state === "paused") status.textContent = `Step ${measured.step}.`;
   };
   stepButton.onclick = () => quietly(takeStep());
   // The worker's script is there when it is asked for.

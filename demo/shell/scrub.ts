@@ -1,6 +1,6 @@
 /** The slider under the picture: it replays a film, and follows a run that is under way. */
 import { Film, type Frame, readFilm } from "./film";
-import { calm, element } from "./frame";
+import { calm, element, enable } from "./frame";
 
 /** Seconds that a film takes. */
 const LENGTH = 9;
@@ -108,7 +108,7 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
       film = next;
       isStored = stored;
       slider.max = `${Math.max(1, film.end)}`;
-      button.disabled = film.frames.length < 2;
+      enable(button, film.frames.length > 1);
       if (!stored || calm() || film.frames.length < 2) {
         follow();
         return;
@@ -118,7 +118,7 @@ export function createScrub(onShow: (frame: Frame, live: boolean) => void): Scru
     },
     grown() {
       slider.max = `${Math.max(1, film.end)}`;
-      button.disabled = film.frames.length < 2;
+      enable(button, film.frames.length > 1);
       if (following) draw(film.end);
       return following;
     },

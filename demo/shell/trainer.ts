@@ -28,7 +28,15 @@ export type TrainingEvent =
   | { readonly kind: "frame"; readonly step: number; readonly tensors: Tensors }
   | { readonly kind: "progress"; readonly what: string; readonly share: number }
   | { readonly kind: "done"; readonly values: Values }
-  | { readonly kind: "stopped"; readonly lost: boolean; readonly message: string };
+  | { readonly kind: "stopped"; readonly why: Stopped; readonly message: string };
+
+/** Why a run stopped: its device is gone, its numbers left all bounds, or anything else. */
+export type Stopped = "lost" | "diverged" | "failed";
+
+/** A number of a step that is none; the same step from the same snapshot comes to it again. */
+class DivergedError extends Error {
+  override readonly name = "DivergedError";
+}
 
 /** One run on one device, made by the page's worker. */
 export interface Session {
@@ -46,8 +54,8 @@ export interface Session {
   frame(): Promise<Tensors>;
   /** All that the run goes on from, bit for bit. */
   snapshot(): Promise<Uint8Array<ArrayBuffer>>;
-  /** After the last step, such as a test. */
-  finish?(progress: (what: string, share: number) => void): Promise<Values>;
+  /** After the last step, such as a test; what it gives or throws once `signal` ended it is dropped. */
+  finish?(progress: (what: string, share: number) => void, signal: AbortSignal): Promise<Values>;
   /** What still compiles beside the training: the device waits for it before it ends. */
   settled?(): Promise<unknown>;
   /** Frees what it holds on the device; the device is the trainer's. */
@@ -69,6 +77,15 @@ export type Open<S> = (
   name: string,
 ) => Promise<Session>;
 
+/** What a run starts from. */
+interface Asked<S> {
+  readonly settings: S;
+  /** A checkpoint; "last": the last snapshot; null: the start. */
+  readonly from: Uint8Array<ArrayBuffer> | "last" | null;
+  /** The checkpoint's file, for messages. */
+  readonly name?: string;
+}
+
 // Host snapshots: so seldom that reading them is no matter, so often that little is lost.
 const SNAPSHOT_MS = 3000;
 
@@ -77,8 +94,9 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
   let device: Device | null = null;
   let session: Session | null = null;
   let kept: Uint8Array<ArrayBuffer> | null = null;
-  let running = false;
+  let [starting, running] = [false, false];
   let loop: Promise<void> = Promise.resolve();
+  let test: AbortController | null = null;
   let taken = 0;
   // What waits for the step under way, since a snapshot is of one step.
   const waiting: (() => Promise<void>)[] = [];
@@ -100,6 +118,11 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     emit({ kind: "frame", step: taken, tensors });
   };
 
+  /** The picture of the last step, where a pause came after the time for it. */
+  const settle = async (): Promise<void> => {
+    if (session && pictured !== taken && device?.lost === false) await picture();
+  };
+
   const advance = async (): Promise<void> => {
     const run = current();
     if (pictured < 0) await picture();
@@ -111,7 +134,7 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     unkept += spent;
     samples += run.batch;
     for (const [name, value] of Object.entries(values)) {
-      if (!Number.isFinite(value)) throw new Error(`${name} of step ${taken} is ${value}`);
+      if (!Number.isFinite(value)) throw new DivergedError(`${name} of step ${taken} is ${value}`);
     }
     const perSecond = (1000 * samples) / busy;
     emit({ kind: "step", step: taken, values, perSecond });
@@ -127,15 +150,21 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
 
   const stop = (error: unknown): void => {
     running = false;
-    const lost = device?.lost === true;
+    const why = device?.lost ? "lost" : error instanceof DivergedError ? "diverged" : "failed";
     const message = (error as Error).message.replace("hyperloom: ", "");
-    emit({ kind: "stopped", lost, message });
+    emit({ kind: "stopped", why, message });
   };
 
   const end = async (): Promise<void> => {
     const progress = (what: string, share: number): void => emit({ kind: "progress", what, share });
-    const values = (await current().finish?.(progress)) ?? {};
-    emit({ kind: "done", values });
+    test = new AbortController();
+    const { signal } = test;
+    try {
+      const values = (await current().finish?.(progress, signal)) ?? {};
+      if (!signal.aborted) emit({ kind: "done", values });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
   };
 
   const work = async (): Promise<void> => {
@@ -152,48 +181,57 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     for (const next of waiting.splice(0)) await next();
   };
 
+  /** Ends training after the step under way, and a test at once. */
+  const rest = (): Promise<void> => {
+    running = false;
+    test?.abort();
+    return loop;
+  };
+
   const close = (): void => {
     session?.dispose();
     device?.dispose();
     session = device = null;
   };
 
+  const begin = async (asked: Asked<S>): Promise<Ready> => {
+    await rest();
+    const [from, name] =
+      asked.from === "last" ? [kept, "the last snapshot"] : [asked.from, asked.name ?? "the file"];
+    const next = await requestDevice();
+    let opened: Session;
+    try {
+      opened = await open(next, asked.settings, from, name);
+    } catch (error) {
+      // The run before this one stays as it was.
+      next.dispose();
+      throw error;
+    }
+    close();
+    device = next;
+    session = opened;
+    period = asked.settings.period;
+    kept = from;
+    taken = session.step;
+    pictured = -1;
+    [busy, samples, unkept] = [0, 0, 0];
+    const { vendor, architecture, description, software } = device.adapter;
+    const called = [vendor, architecture, description].filter(Boolean).join(" ") || "unnamed";
+    const { steps, learned, made, about } = session;
+    const adapter = { name: called, software };
+    return { adapter, steps, step: taken, learned, made, about };
+  };
+
   const handlers = {
-    /** A new device and run; `from`: a checkpoint, "last": the last snapshot, null: from the start. */
-    start: async (asked: {
-      readonly settings: S;
-      readonly from: Uint8Array<ArrayBuffer> | "last" | null;
-      /** The checkpoint's file, for messages. */
-      readonly name?: string;
-    }): Promise<Ready> => {
-      running = false;
-      await loop;
-      const [from, name] =
-        asked.from === "last"
-          ? [kept, "the last snapshot"]
-          : [asked.from, asked.name ?? "the file"];
-      const next = await requestDevice();
-      let opened: Session;
+    /** A new device and run. @throws Error while another start is under way. */
+    start: async (asked: Asked<S>): Promise<Ready> => {
+      if (starting) throw new Error("a run is being started already; wait until it is ready");
+      starting = true;
       try {
-        opened = await open(next, asked.settings, from, name);
-      } catch (error) {
-        // The run before this one stays as it was.
-        next.dispose();
-        throw error;
+        return await begin(asked);
+      } finally {
+        starting = false;
       }
-      close();
-      device = next;
-      session = opened;
-      period = asked.settings.period;
-      kept = from;
-      taken = session.step;
-      pictured = -1;
-      [busy, samples, unkept] = [0, 0, 0];
-      const { vendor, architecture, description, software } = device.adapter;
-      const called = [vendor, architecture, description].filter(Boolean).join(" ") || "unnamed";
-      const { steps, learned, made, about } = session;
-      const adapter = { name: called, software };
-      return { adapter, steps, step: taken, learned, made, about };
     },
     /** Goes on until paused or over. */
     train: (_: null): void => {
@@ -203,10 +241,10 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     },
     /** Ends after the step under way; the last picture is of that step. */
     pause: async (_: null): Promise<void> => {
-      if (!running) return;
       running = false;
+      // In turn, so that who asks twice waits for the same step and picture.
+      loop = loop.then(settle).catch(stop);
       await loop;
-      if (pictured !== taken && device?.lost === false) await picture();
     },
     /** One step. */
     step: async (_: null): Promise<void> => {
@@ -229,8 +267,7 @@ export function trainer<S extends CommonSettings>(open: Open<S>) {
     unplug: (_: null): void => device?.gpu.destroy(),
     /** Frees all. */
     dispose: async (_: null): Promise<void> => {
-      running = false;
-      await loop;
+      await rest();
       await session?.settled?.();
       close();
     },

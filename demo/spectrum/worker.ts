@@ -14,6 +14,7 @@ import {
   Variables,
 } from "hyperloom";
 import { batchSource, digitsSplit, type ImageSet } from "hyperloom/data";
+import { readTensors } from "../shell/tensors";
 import { type CommonSettings, type Session, trainer } from "../shell/trainer";
 import { spectrumNetwork } from "./network";
 import { CLIP, KERNEL, kernelParameters, RATE, type Stop } from "./stops";
@@ -32,6 +33,9 @@ export interface SpectrumSettings extends CommonSettings {
 
 /** The settings that a run goes on with, as its snapshots have them. */
 type Kept = Omit<SpectrumSettings, "period">;
+
+/** What the page needs to show all layers' kernels. */
+const SHOWN = /^generator\.|^layers\..*\.kernel$/;
 
 // Every place of the spectrum sees the same digits, drawn once.
 const drawn = new Map<string, ImageSet>();
@@ -65,11 +69,6 @@ async function open(
   const step = await compiling;
   if (checkpoint) restoreCheckpoint(checkpoint, variables, [...(program.updates?.keys() ?? [])]);
   const source = batchSource(data, { batch, seed, shuffle: true, reuse: true });
-  const { variable } = slabsOf(net).parameters;
-  // What the page needs to show all layers' kernels.
-  const shown = variable.entries.filter(({ name: path }) =>
-    /^generator\.|^layers\..*\.kernel$/.test(path),
-  );
 
   return {
     steps,
@@ -83,14 +82,7 @@ async function open(
       const { loss, correct } = await step.run({ x, labels, weight });
       return { loss: loss?.[0] ?? Number.NaN, accuracy: (correct?.[0] ?? Number.NaN) / size };
     },
-    async frame() {
-      const [slab] = await variables.read([variable]);
-      const tensors = shown.map(({ name: path, shape, offset }) => {
-        const length = shape.reduce((n, d) => n * d, 1);
-        return [path, (slab as Float32Array).slice(offset, offset + length)] as const;
-      });
-      return Object.fromEntries(tensors);
-    },
+    frame: () => readTensors(variables, slabsOf(net).parameters, SHOWN),
     snapshot: () =>
       saveCheckpoint(variables, {
         model: { name: net.name, options: { stop, layers } },
@@ -98,17 +90,17 @@ async function open(
         optimizer: optimizer.settings,
         data: { name: data.source, samples: data.count },
       }),
-    async finish(progress) {
+    async finish(progress, signal) {
       const say = "Testing on unseen digits";
       progress(say, 0);
       const test = digits("test", settings.test);
       const size = Math.min(device.adapter.software ? 100 : 1000, test.count);
       const testing = evaluation(net, crossEntropy, { batch: size });
-      const tester = await compile(device, testing, { variables });
+      const tester = await compile(device, testing, { variables, signal });
       const parts = batchSource(test, { batch: size, seed: 0, shuffle: false });
       let right = 0;
       try {
-        for (let k = 0; k < parts.perEpoch; k++) {
+        for (let k = 0; k < parts.perEpoch && !signal.aborted; k++) {
           const { images: x, labels, weight } = parts.at(k);
           const { correct } = await tester.run({ x, labels, weight });
           right += correct?.[0] ?? Number.NaN;

@@ -33,6 +33,7 @@ import {
   imageSettings,
   optimizerOf,
 } from "hyperloom/train";
+import { readTensors } from "../shell/tensors";
 import { type CommonSettings, type Session, trainer } from "../shell/trainer";
 import { MADE } from "./network";
 
@@ -127,7 +128,6 @@ async function open(
   const trainedOn = await (checkpoint && identity(data.train));
   if (checkpoint && trainedOn) checkData(checkpoint, trainedOn);
   const source = batchSource(data.train, { batch, seed, shuffle: true, reuse: true });
-  const { variable } = slabsOf(net).parameters;
 
   return {
     steps,
@@ -141,14 +141,7 @@ async function open(
       const { loss, correct } = await step.run({ x, labels, weight });
       return { loss: loss?.[0] ?? Number.NaN, accuracy: (correct?.[0] ?? Number.NaN) / size };
     },
-    async frame() {
-      const [slab] = await variables.read([variable]);
-      const tensors = variable.entries.map(({ name, shape, offset }) => {
-        const length = shape.reduce((n, d) => n * d, 1);
-        return [name, (slab as Float32Array).slice(offset, offset + length)] as const;
-      });
-      return Object.fromEntries(tensors);
-    },
+    frame: () => readTensors(variables, slabsOf(net).parameters),
     async snapshot() {
       const { model, ...rest } = settings;
       const optimizer = optimizerOf(settings).settings;
@@ -159,7 +152,7 @@ async function open(
         data: trainedOn ?? (await identity(data.train)),
       });
     },
-    async finish(progress) {
+    async finish(progress, signal) {
       const say = "Testing on unseen digits";
       progress(say, 0);
       const test = asked.files
@@ -167,10 +160,10 @@ async function open(
         : digitsSplit({ train: 1, validation: 1, test: asked.test }).test;
       const size = Math.min(evaluationBatch[device.target.adapter], test.count);
       const testing = evaluation(net, crossEntropy, { batch: size });
-      const tester = await compile(device, testing, { variables });
+      const tester = await compile(device, testing, { variables, signal });
       try {
         const onProgress = (done: number, total: number): void => progress(say, done / total);
-        const tested = await evaluateImages(tester, test, { onProgress });
+        const tested = await evaluateImages(tester, test, { onProgress, signal });
         return { error: tested?.error ?? Number.NaN, samples: test.count };
       } finally {
         tester.dispose();

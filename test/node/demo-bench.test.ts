@@ -177,6 +177,7 @@ describe("the built page", () => {
     await page.keyboard.press("Enter");
     await until(opened, "over");
     expect(await text(page, "#problem")).toBe("");
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("train");
     expect(page.workers()).toHaveLength(1);
     const made = await report(page);
     expect(made.kernels.map(({ name }) => name)).toEqual(namesOf("generation"));
