@@ -35,30 +35,36 @@ export function createSlider(onMove: (stop: Stop) => void): (stop: Stop) => void
 }
 
 /**
- * Writes the board: parameters that the kernels come from, against the direct ones, and test errors.
- * @param onChoose Told the place whose row is clicked.
+ * Fills `#board`: parameters that the kernels come from, against the direct ones, and test errors.
+ * @param onChoose Told the place whose row, or button in it, is pressed.
+ * @returns What writes the board anew; its buttons stay, and with them the focus.
  */
-export function writeBoard(
-  chosen: Stop,
-  layers: number,
-  tested: ReadonlyMap<Stop, Tested>,
+export function createBoard(
   onChoose: (stop: Stop) => void,
-): void {
-  const most = Math.max(...STOPS.map((stop) => kernelParameters(stop, layers)));
-  const rows = STOPS.map((stop) => {
-    const count = kernelParameters(stop, layers);
-    const found = tested.get(stop);
-    return `<tr class="${stop === chosen ? "on" : ""}" style="--own: var(--stop-${stop})">
-      <td>${html(stop)}</td>
-      <td><span class="bar" style="--share: ${count / most}"></span></td>
-      <td>${whole(count)}</td><td>${found ? percent(found.error, 1) : "–"}</td></tr>`;
-  });
+): (chosen: Stop, layers: number, tested: ReadonlyMap<Stop, Tested>) => void {
   const board = element("board");
-  board.innerHTML = `<thead><tr><th>Kernels of ${layers} layers</th><th></th><th>Parameters</th>
-    <th>Test error</th></tr></thead><tbody>${rows.join("")}</tbody>`;
-  for (const [k, row] of [...board.querySelectorAll<HTMLElement>("tbody tr")].entries()) {
-    row.onclick = () => onChoose(STOPS[k] as Stop);
-  }
+  const lines = STOPS.map(
+    (stop) => `<tr style="--own: var(--stop-${stop})">
+      <th scope="row"><button type="button">${html(stop)}</button></th>
+      <td><span class="bar"></span></td><td></td><td></td></tr>`,
+  );
+  board.innerHTML = `<thead><tr><th scope="col"></th><td></td><th scope="col">Parameters</th>
+    <th scope="col">Test error</th></tr></thead><tbody>${lines.join("")}</tbody>`;
+  const head = board.querySelector("th") as HTMLElement;
+  const rows = [...board.querySelectorAll<HTMLTableRowElement>("tbody tr")];
+  for (const [k, row] of rows.entries()) row.onclick = () => onChoose(STOPS[k] as Stop);
+  return (chosen, layers, tested) => {
+    head.textContent = `Kernels of ${layers} layers`;
+    const counts = STOPS.map((stop) => kernelParameters(stop, layers));
+    for (const [k, stop] of STOPS.entries()) {
+      const [row, count = 0, found] = [rows[k] as HTMLElement, counts[k], tested.get(stop)];
+      const [, , parameters, error] = row.children as unknown as HTMLElement[];
+      row.querySelector("button")?.setAttribute("aria-current", `${stop === chosen}`);
+      row.style.setProperty("--share", `${count / Math.max(...counts)}`);
+      if (parameters) parameters.textContent = whole(count);
+      if (error) error.textContent = found ? percent(found.error, 1) : "–";
+    }
+  };
 }
 
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [340, 150, 40, 12, 14, 20];

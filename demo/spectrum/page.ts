@@ -1,21 +1,13 @@
 /// <reference types="vite/client" />
 import { type Curves, createCurves } from "../shell/curves";
 import { Film } from "../shell/film";
-import {
-  element,
-  enable,
-  mountFrame,
-  mountSource,
-  percent,
-  problem,
-  show,
-  whole,
-} from "../shell/frame";
+import { element, enable, mountFrame, mountSource, percent, show, whole } from "../shell/frame";
 import { integer, openLink, seed, word } from "../shell/link";
 import { createRun, withPeriod } from "../shell/run";
 import { createScrub } from "../shell/scrub";
+import { mountSettings } from "../shell/settings";
 import { mountTake } from "../shell/take";
-import { createSlider, drawRace, writeBoard } from "./board";
+import { createBoard, createSlider, drawRace } from "./board";
 import { command, FILE, program, type Told } from "./code";
 import { createMosaics } from "./mosaics";
 import source from "./network.ts?raw";
@@ -74,7 +66,8 @@ const scrub = createScrub((frame, live) => {
   show("alike", likeness(layers).toFixed(2).replace("-", "−"));
 });
 
-const setSlider = createSlider((stop) => choose(stop));
+const setSlider = createSlider(choose);
+const writeBoard = createBoard(choose);
 
 /** Looks at another place; a run under way goes on. */
 function choose(stop: Stop): void {
@@ -95,7 +88,7 @@ function look(): void {
 
 /** Board and race, which change with tests, not with steps. */
 function compare(): void {
-  writeBoard(chosen, layerCount(), results.tested, choose);
+  writeBoard(chosen, layerCount(), results.tested);
   drawRace(layerCount(), results.tested);
   curves();
 }
@@ -103,8 +96,8 @@ function compare(): void {
 function curves(): void {
   const film = results.film(active);
   const steps = Number(film.about.steps) || link.values.steps;
-  loss.set(results.curves("loss"), steps);
-  accuracy.set(results.curves("accuracy"), steps);
+  loss.set(results.curves("loss", steps), steps);
+  accuracy.set(results.curves("accuracy", steps), steps);
 }
 
 const all = document.createElement("button");
@@ -198,18 +191,9 @@ element("run").addEventListener(
   true,
 );
 
-for (const id of ["layers", "batch", "steps", "seed"] as const) {
-  const input = element<HTMLInputElement>(`set-${id}`);
-  input.value = `${link.values[id]}`;
-  input.onchange = () => {
-    const value = Number(input.value);
-    const good = Number.isInteger(value) && input.value !== "" && input.checkValidity();
-    problem(good ? "" : `${id} must be a whole number from ${input.min} to ${input.max}`);
-    if (!good) return;
-    link.set(id, value);
-    show("changed", "The next run takes the new settings; runs with others are forgotten then.");
-  };
-}
+mountSettings(link, ["layers", "batch", "steps", "seed"], () => {
+  show("changed", "The next run takes the new settings; runs with others are forgotten then.");
+});
 
 /** The settings of the place's own run, else of the next one. */
 function told(): Told {

@@ -1,8 +1,8 @@
 /** The films and tests of each place of the spectrum: the visitor's own runs, or the stored ones. */
 import { Film, type Point, writeFilm } from "../shell/film";
-import { runningMean } from "../shell/mean";
 import { storedFilm } from "../shell/scrub";
 import type { Tested } from "./board";
+import { Means } from "./means";
 import { STOPS, type Stop } from "./stops";
 
 /** What must be equal for runs to be a fair race. */
@@ -10,9 +10,6 @@ const FAIR = ["layers", "seed", "batch", "steps"] as const;
 
 /** Numbers of all snapshots in a stored film: it stays below 60 KB. */
 const NUMBERS = 70_000;
-
-/** Steps that a curve's mean looks back. */
-const MEAN = 20;
 
 function testedOf({ about }: Film): Tested | null {
   const [error, samples] = [Number(about.error), Number(about.samples)];
@@ -32,6 +29,7 @@ export class Results {
   readonly #stored = new Map<Stop, Film>();
   readonly #own = new Map<Stop, Film>();
   readonly #tested = new Map<Stop, Tested>();
+  readonly #means = { loss: new Means("loss"), accuracy: new Means("accuracy") };
 
   /** Fetches the stored films, this place's first. @param loaded Called with each. */
   async load(first: Stop, loaded: (stop: Stop) => void): Promise<void> {
@@ -91,22 +89,12 @@ export class Results {
     return new Map(stored);
   }
 
-  /** Means of a value of all runs that are compared, by step, under the names of their places. */
-  curves(name: string): Point[] {
-    const films = this.#own.size > 0 ? this.#own : this.#stored;
-    const bySteps = new Map<number, Record<string, number>>();
-    for (const [stop, { points }] of films) {
-      const means = runningMean(
-        points.map(({ values }) => values[name] ?? 0),
-        MEAN,
-      );
-      for (const [k, { step }] of points.entries()) {
-        const values = bySteps.get(step) ?? {};
-        values[stop] = means[k] as number;
-        bySteps.set(step, values);
-      }
-    }
-    return [...bySteps].sort(([a], [b]) => a - b).map(([step, values]) => ({ step, values }));
+  /**
+   * Means of a value of all runs that are compared, by step, under the names of their places.
+   * @param steps Of a whole run.
+   */
+  curves(name: "loss" | "accuracy", steps: number): Point[] {
+    return this.#means[name].of(this.#own.size > 0 ? this.#own : this.#stored, steps);
   }
 
   /** A place's film as a file, as lean as the stored ones are. */

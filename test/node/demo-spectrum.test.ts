@@ -5,6 +5,9 @@ import { join } from "node:path";
 import type { Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { program } from "../../demo/spectrum/code";
+import { Film } from "../../demo/shell/film";
+import { runningMean } from "../../demo/shell/mean";
+import { Means } from "../../demo/spectrum/means";
 import { spectrumNetwork } from "../../demo/spectrum/network";
 import { kernelParameters, layersOf, likeness, STOPS } from "../../demo/spectrum/stops";
 import * as hyperloom from "../../src/index";
@@ -81,6 +84,70 @@ describe("the places of the spectrum", () => {
   });
 });
 
+describe("the curves", () => {
+  const loss = (step: number): number => Math.sin(step) + 2;
+  /** Takes steps of a run, and counts how often its values are read. */
+  let reads = 0;
+  const go = (film: Film, to: number): Film => {
+    for (let step = (film.points.at(-1)?.step ?? 0) + 1; step <= to; step++) {
+      const values = {
+        get loss() {
+          reads++;
+          return loss(step);
+        },
+      };
+      film.point({ step, values });
+    }
+    return film;
+  };
+  const wanted = (steps: number): number[] =>
+    runningMean(
+      Array.from({ length: steps }, (_, k) => loss(k + 1)),
+      20,
+    );
+
+  test("have each run's mean at each step, also after one went back or is another", () => {
+    const means = new Means("loss");
+    const [one, shared] = [go(new Film(), 30), go(new Film(), 10)];
+    const films = new Map([["1", one] as const, ["shared", shared] as const]);
+    const check = (steps: number): void => {
+      const points = means.of(films, 250);
+      expect(points.map(({ step }) => step)).toEqual(wanted(steps).map((_, k) => k + 1));
+      for (const [stop, { points: own }] of films) {
+        const found = points.flatMap(({ values }) => values[stop] ?? []);
+        expect(found).toHaveLength(own.length);
+        for (const [k, mean] of wanted(own.length).entries())
+          expect(found[k]).toBeCloseTo(mean, 10);
+      }
+    };
+    check(30);
+    go(shared, 45);
+    check(45);
+    shared.point({ step: 12, values: { loss: loss(12) } });
+    check(30);
+    films.set("1", go(new Film(), 5));
+    check(12);
+    films.delete("shared");
+    check(5);
+  });
+
+  test("of long runs have a thousand points at most, and read no value a third time", () => {
+    const means = new Means("loss");
+    const film = new Film();
+    const films = new Map([["4", film] as const]);
+    reads = 0;
+    for (let step = 500; step < 20_000; step += 500) {
+      go(film, step);
+      means.of(films, 20_000);
+    }
+    const points = means.of(films, 20_000);
+    expect(points.length).toBeLessThanOrEqual(1000);
+    expect(points.length).toBeGreaterThan(900);
+    expect(reads).toBeLessThanOrEqual(2 * film.points.length);
+    expect(points.at(-1)?.values["4"]).toBeCloseTo(wanted(19_500).at(-1) as number, 8);
+  });
+});
+
 test("the program to take along builds the page's network", async () => {
   for (const stop of STOPS) {
     const text = program({ stop, layers: 3, seed: 1, batch: 2, steps: 1, train: 20 });
@@ -149,6 +216,18 @@ describe("the page Spectrum", () => {
     expect(shared[0]).not.toBe(four[0]);
     expect(await text(page, "alike")).toBe("1.00");
     expect((await board(page)).every((row) => /\d %$/.test(row))).toBe(true);
+    const colours = await page.$$eval("#board tbody th", (names) =>
+      names.map((name) => getComputedStyle(name, "::before").backgroundColor),
+    );
+    expect(new Set(colours).size).toBe(7);
+    // A row of the board by keyboard, whose button keeps the focus.
+    await page.focus("#board tbody tr:nth-child(2) button");
+    await page.keyboard.press("Enter");
+    expect(new URL(page.url()).hash).toBe("#stop=64");
+    const chosen = await page.$$eval('#board [aria-current="true"]', (found) =>
+      found.map((each) => [each.textContent, each === document.activeElement]),
+    );
+    expect(chosen).toEqual([["Nz = 64", true]]);
     // The layer that is pointed at, and the one with the focus.
     await page.$eval(".stops span:nth-child(4)", (span) => (span as HTMLElement).click());
     await page.click("#play");
@@ -191,6 +270,25 @@ describe("the page Spectrum", () => {
     console.log(`spectrum: first step ${firstStep.toFixed(0)} ms, longest task ${longestTask} ms`);
     expect(page.workers()).toHaveLength(1);
     expect(await leftBehind(page)).toEqual([]);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  test("Reset abandons the test at a run's end", async () => {
+    const opened = await site.open(`${small}&steps=1&test=10000`);
+    const { page, faults } = opened;
+    await page.click("#train");
+    await until(opened, "testing");
+    await page.evaluate(() => {
+      const seen: (string | undefined)[] = [];
+      Reflect.set(window, "seen", seen);
+      new MutationObserver(() => seen.push(document.body.dataset.state)).observe(document.body, {
+        attributeFilter: ["data-state"],
+      });
+    });
+    await page.click("#reset");
+    await until(opened, "film");
+    expect(await page.evaluate(() => Reflect.get(window, "seen"))).toEqual(["film"]);
     expect(faults).toEqual([]);
     await page.close();
   });
