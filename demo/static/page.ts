@@ -17,16 +17,15 @@ import {
 import { integer, openLink, seed } from "../shell/link";
 import { createRun, withPeriod } from "../shell/run";
 import { createScrub, storedFilm } from "../shell/scrub";
+import { mountSettings } from "../shell/settings";
 import { download, mountTake } from "../shell/take";
 import { command, program, says, type Told } from "./code";
 import { takeFiles } from "./files";
+import { createMosaic, FULL } from "./mosaic";
 import { CHANNELS, F, generateMatrix, generatorParameters, logits, MADE, softmax } from "./network";
 import { createPad } from "./pad";
 import { createSliders } from "./sliders";
 import type { StaticHandlers, StaticSettings } from "./worker";
-
-/** Full colour at this weight: six standard deviations of the kernel before training. */
-const FULL = 0.3;
 
 const link = openLink({
   seed,
@@ -62,7 +61,7 @@ function firstLayer(kernel: Float32Array): Float32Array {
 }
 
 const change = element<HTMLInputElement>("change");
-let drawn: Float32Array = new Float32Array();
+const mosaic = createMosaic();
 
 /** A matrix less that of the film's first snapshot. */
 function changed(matrix: Float32Array): Float32Array {
@@ -77,18 +76,11 @@ function draw(): void {
   const learned = tensors["generator.z"] as Float32Array;
   sliders.learned(learned);
   const matrix = generateMatrix(tensors, sliders.chosen ?? learned);
-  const side = CHANNELS * F;
-  drawn = change.checked ? changed(matrix) : matrix;
-  drawMatrix(element<HTMLCanvasElement>("kernels"), drawn, {
-    rows: side,
-    columns: side,
-    full: FULL,
-    tile: [F, F],
-  });
+  mosaic.draw(change.checked ? changed(matrix) : matrix);
   const first = firstLayer(tensors["conv1.kernel"] as Float32Array);
   drawMatrix(element<HTMLCanvasElement>("first"), first, {
     rows: F,
-    columns: side,
+    columns: CHANNELS * F,
     full: 2 * FULL,
     tile: [F, F],
   });
@@ -104,19 +96,6 @@ const pad = createPad(draw);
 // What lies on the pad at first tells the story without a click.
 pad.sample(3);
 change.onchange = draw;
-
-element("kernels").onpointermove = (event) => {
-  const { width } = (event.currentTarget as HTMLElement).getBoundingClientRect();
-  // Canvas pixels: kernels of 7 × 4 with 4 between them.
-  const [x, y] = [event.offsetX, event.offsetY].map((at) => (at * 508) / width) as [number, number];
-  const [column, row] = [x, y].map((at) => Math.floor((at % 32) / 4)) as [number, number];
-  const [o, i] = [Math.floor(x / 32), Math.floor(y / 32)];
-  const weight = drawn[(i * F + row) * CHANNELS * F + o * F + column] ?? 0;
-  const inside = column < F && row < F;
-  const place = `Input ${i + 1}, output ${o + 1}, row ${row + 1}, column ${column + 1}`;
-  show("weight", inside ? `${place}: ${weight.toFixed(3).replace("-", "−")}` : "");
-};
-element("kernels").onpointerleave = () => show("weight", "");
 
 const scrub = createScrub((frame, live) => {
   shown = frame;
@@ -191,20 +170,10 @@ const run = createRun<StaticSettings, StaticHandlers>(
   storedFilm("static"),
 );
 
-for (const id of ["nz", "batch", "steps", "seed"] as const) {
-  const input = element<HTMLInputElement | HTMLSelectElement>(`set-${id}`);
-  input.value = `${link.values[id]}`;
-  input.onchange = () => {
-    const value = Number(input.value);
-    const { min, max } = input as HTMLInputElement;
-    const good = Number.isInteger(value) && input.value !== "" && input.checkValidity();
-    problem(good ? "" : `${id} must be a whole number from ${min} to ${max}.`);
-    if (!good) return;
-    link.set(id, value);
-    counts(link.values.nz, generatorParameters(link.values.nz), MADE);
-    if (run.state !== "film") show("changed", "Reset, then Train takes the new settings.");
-  };
-}
+mountSettings(link, ["nz", "batch", "steps", "seed"], () => {
+  counts(link.values.nz, generatorParameters(link.values.nz), MADE);
+  if (run.state !== "film") show("changed", "Reset, then Train takes the new settings.");
+});
 
 counts(link.values.nz, generatorParameters(link.values.nz), MADE);
 

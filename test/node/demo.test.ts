@@ -141,6 +141,27 @@ describe("the static page", () => {
     await until(opened, "paused");
     expect(await picture(page, "kernels")).not.toBe(early);
 
+    // The weight at the arrow keys' place, and at the pointer's.
+    await page.focus("#mosaic");
+    expect(await text(page, "weight")).toMatch(/^Input 1, output 1, row 1, column 1: −?\d\.\d{3}$/);
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.down("Shift");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.up("Shift");
+    const weight = await text(page, "weight");
+    expect(weight).toMatch(/^Input 2, output 1, row 1, column 2: −?\d\.\d{3}$/);
+    expect(await text(page, "heard-weight")).toBe(weight);
+    await page.keyboard.press("End");
+    expect(await text(page, "weight")).toMatch(/^Input 2, output 16, row 1, column 7: /);
+    const box = await (await page.$("#kernels"))?.boundingBox();
+    // Squares of the picture, the gap after the first kernel counted.
+    const at = (squares: number): number => ((box?.width ?? 0) * (squares + 0.5)) / 127;
+    await page.mouse.move((box?.x ?? 0) + at(1), (box?.y ?? 0) + at(8));
+    expect(await text(page, "weight")).toBe(weight);
+    await page.mouse.move(0, 0);
+    await page.focus("#train");
+    expect(await text(page, "weight")).toBe("");
+
     // The pad answers by the newest snapshot.
     for (const [lines, label] of [
       [ONE, 1],
@@ -227,6 +248,24 @@ describe("the static page", () => {
     await page.click("#train");
     await until(opened, "over");
     expect(await picture(page, "kernels")).toBe(straight);
+
+    // From a bias that is no number it ends, keeps its film, and starts over when asked.
+    const view = new DataView(bytes.slice().buffer);
+    const length = Number(view.getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+    view.setFloat32(8 + length + header["fc.bias"].data_offsets[0], Number.NaN, true);
+    writeFileSync(join(scratch, "wild.safetensors"), view);
+    await give(page, join(scratch, "wild.safetensors"));
+    await until(opened, "paused");
+    await page.click("#train");
+    await settled(opened, "problem", /^The run has ended: loss of step 4 is NaN\. Its film stays/);
+    await page.focus("#at");
+    await page.keyboard.press("End");
+    expect(await text(page, "shown")).toBe("Step 3");
+    expect(await picture(page, "kernels")).toBe(kept);
+    await page.click("#train");
+    await until(opened, "over");
+    expect(await curve(page, "loss")).toHaveLength(6);
     expect(faults).toEqual([]);
     await page.close();
   });
