@@ -3,10 +3,20 @@ import source from "../../src/hyper/flat.ts?raw";
 import { drawMatrix } from "../shell/colours";
 import { createCurves } from "../shell/curves";
 import type { Film, Frame } from "../shell/film";
-import { element, mountFrame, mountSource, onTheme, problem, show, whole } from "../shell/frame";
+import {
+  element,
+  enable,
+  mountFrame,
+  mountSource,
+  onTheme,
+  problem,
+  show,
+  whole,
+} from "../shell/frame";
 import { integer, number, openLink, seed, word } from "../shell/link";
 import { createRun, withPeriod } from "../shell/run";
 import { createScrub, storedFilm } from "../shell/scrub";
+import { mountSettings } from "../shell/settings";
 import { download, mountTake } from "../shell/take";
 import { command, FILE, program } from "./code";
 import { CONDITION, conditionOf, flowerPicture, pixels } from "./flowers";
@@ -141,9 +151,13 @@ const choose = (event: PointerEvent): void => {
     from + ((to - from) * (placeAt(share, GRID) + 1)) / 2;
   sliders.set({ petals: value(petals, x), depth: value(depth, y) });
 };
-plane.onpointerdown = choose;
+plane.onpointerdown = (event) => {
+  // A drag may leave the grid.
+  plane.setPointerCapture(event.pointerId);
+  choose(event);
+};
 plane.onpointermove = choose;
-plane.onpointerup = keep;
+plane.onlostpointercapture = keep;
 onTheme(present);
 
 function numbers(step: number, values: Readonly<Record<string, number>>): void {
@@ -189,7 +203,7 @@ const run = createRun<FamilySettings, FamilyHandlers>(
     onState: (state) => {
       if (state === "starting") scrub.hold();
       else scrub.release();
-      element<HTMLButtonElement>("save").disabled = !["training", "paused", "over"].includes(state);
+      enable(element("save"), ["training", "paused", "over"].includes(state));
     },
     onFilm: showFilm,
   },
@@ -209,28 +223,10 @@ function facts(size: SizeName): void {
 }
 facts(link.values.size as SizeName);
 
-for (const id of ["steps", "seed"] as const) {
-  const input = element<HTMLInputElement>(`set-${id}`);
-  input.value = `${link.values[id]}`;
-  input.onchange = () => {
-    const good = input.value !== "" && input.checkValidity();
-    problem(good ? "" : `${id} must be a whole number from ${input.min} to ${input.max}.`);
-    if (!good) return;
-    link.set(id, Number(input.value));
-    changed();
-  };
-}
-const chosen = element<HTMLSelectElement>("set-size");
-chosen.value = link.values.size;
-chosen.onchange = () => {
-  link.set("size", chosen.value);
-  facts(chosen.value as SizeName);
-  changed();
-};
-
-function changed(): void {
+mountSettings(link, ["size", "steps", "seed"], () => {
+  facts(link.values.size as SizeName);
   if (run.state !== "film") show("changed", "Reset, then Train takes the new settings.");
-}
+});
 
 const save = async (): Promise<Uint8Array<ArrayBuffer>> => {
   if (!run.connection) throw new Error("nothing was trained yet; press Train");

@@ -160,6 +160,15 @@ describe("the page", () => {
     for (const [k, one] of after.entries()) expect(one).not.toBe(before[k]);
     await settled(opened, "own", /^0\.0\d+$/);
     expect(await page.evaluate(() => location.hash)).toBe("#turn=45");
+    // A drag that leaves the grid stays at its edge.
+    await page.$eval("#family", (grid) => grid.scrollIntoView({ block: "center" }));
+    const box = await (await page.$("#family"))?.boundingBox();
+    if (!box) throw new Error("the grid is not in the page");
+    await page.mouse.move(box.x + box.width / 2, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width + 60, box.y + 20, { steps: 5 });
+    await page.mouse.up();
+    expect(await page.evaluate(() => location.hash)).toBe("#turn=45&petals=7&depth=0.1");
     await page.click("#train");
     await settled(opened, "problem", /cannot train here: Chrome \d+.* has no WebGPU here/);
     expect(faults).toEqual([]);
