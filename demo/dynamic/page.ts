@@ -2,19 +2,11 @@
 import source from "../../src/hyper/hyper-cell.ts?raw";
 import { createCurves } from "../shell/curves";
 import { type Film, type Frame, type Values, writeFilm } from "../shell/film";
-import {
-  calm,
-  element,
-  enable,
-  mountFrame,
-  mountSource,
-  problem,
-  show,
-  whole,
-} from "../shell/frame";
+import { calm, element, enable, mountFrame, mountSource, show, whole } from "../shell/frame";
 import { integer, number, openLink, seed, word } from "../shell/link";
 import { createRun } from "../shell/run";
 import { createScrub, storedFilm } from "../shell/scrub";
+import { mountSettings } from "../shell/settings";
 import { mountTake } from "../shell/take";
 import { command, further, program, says, type Told } from "./code";
 import { createPickedTable, mountDesk } from "./controls";
@@ -240,20 +232,10 @@ element("unplug").onclick = () => void run.unplug();
 // Samples are small: a stored run has more of them than other pages' films.
 window.hyperloomDemo.film = () => writeFilm(run.film, 20);
 
-for (const id of ["size", "equal", "race", "norm", "steps", "seed"] as const) {
-  const input = element<HTMLInputElement | HTMLSelectElement>(`set-${id}`);
-  input.value = `${link.values[id]}`;
-  input.onchange = () => {
-    const isNumber = input instanceof HTMLInputElement;
-    const good = !isNumber || (input.value !== "" && input.checkValidity());
-    const { min = "", max = "" } = isNumber ? input : {};
-    problem(good ? "" : `${id} must be a whole number from ${min} to ${max}.`);
-    if (!good) return;
-    link.set(id, (isNumber ? Number(input.value) : input.value) as never);
-    sizes();
-    changed();
-  };
-}
+mountSettings(link, ["size", "equal", "race", "norm", "steps", "seed"], () => {
+  sizes();
+  changed();
+});
 
 /** What of this run the texts tell: of the run at hand, or of the next. */
 function told(): Told {

@@ -109,9 +109,13 @@ export function createSampleView(parent: HTMLElement, options: SampleViewOptions
     cells[picked]?.classList.remove("picked");
     cells[at]?.classList.add("picked");
     picked = at;
+    // A slider has a value: it is one from the first character on.
+    parent.tabIndex = 0;
+    parent.setAttribute("role", "slider");
     const character = characters[at] ?? "";
     const total = valuesOf(own, 0, "all")[GATES] ?? 0;
     onPick({ at, character, changes: own, total });
+    parent.setAttribute("aria-valuemin", "1");
     parent.setAttribute("aria-valuemax", `${Math.max(1, written)}`);
     parent.setAttribute("aria-valuenow", `${at + 1}`);
     const gates = valuesOf(own, 0, "all").map((x) => x.toFixed(2));
@@ -144,10 +148,9 @@ export function createSampleView(parent: HTMLElement, options: SampleViewOptions
     parent.setAttribute("aria-label", `${label}: ${characters.join("")}`);
   };
 
+  parent.setAttribute("role", "img");
+  parent.setAttribute("aria-label", label);
   if (onPick) {
-    parent.tabIndex = 0;
-    parent.setAttribute("role", "slider");
-    parent.setAttribute("aria-valuemin", "1");
     parent.onpointerover = ({ target }) => {
       const at = cells.indexOf(target as HTMLElement);
       if (at < 0) return;
@@ -167,8 +170,6 @@ export function createSampleView(parent: HTMLElement, options: SampleViewOptions
       chosen = true;
       pick(Math.max(0, Math.min(written - 1, to)));
     };
-  } else {
-    parent.setAttribute("role", "img");
   }
 
   return {

@@ -1,4 +1,6 @@
 /** The box of the text: the tales at first, or whatever the visitor pastes. */
+
+import { embeddedText } from "../../src/data/embedded-text";
 import { element, show, whole } from "../shell/frame";
 import { type CheckedText, checkText, LEAST } from "./text";
 
@@ -6,7 +8,7 @@ import { type CheckedText, checkText, LEAST } from "./text";
 export interface TextBox {
   /** The text to learn. @throws Error where it cannot be learned, with what to do. */
   take(): string;
-  /** What was found in it; null before the tales are there. */
+  /** What was found in it; null before the tales are made. */
   readonly checked: CheckedText | null;
   readonly text: string;
   /** What checkpoints call it. */
@@ -37,15 +39,9 @@ export function mountText(onChange: (own: boolean) => void): TextBox {
     onChange(own);
   };
 
-  const load = async (): Promise<void> => {
-    try {
-      const response = await fetch("./tales.txt");
-      if (!response.ok) throw new Error(`${response.status}`);
-      tales = await response.text();
-    } catch {
-      show("text-facts", "The tales did not load; paste a text.");
-      return;
-    }
+  const make = (): void => {
+    if (tales !== "") return;
+    tales = embeddedText({ length: 100_000, seed: 0 });
     // What the visitor, or the browser going back, has put there is left alone.
     if (area.value === "") area.value = tales;
     look(area.value !== tales);
@@ -56,12 +52,12 @@ export function mountText(onChange: (own: boolean) => void): TextBox {
     area.value = tales;
     look(true);
   };
-  void load();
+  // They take some 30 ms to make, which the first picture of the page does not wait for.
+  requestAnimationFrame(() => setTimeout(make));
   return {
     take() {
-      const { fault } = checked ?? {
-        fault: "There is no text yet; paste one, or wait for the tales.",
-      };
+      make();
+      const { fault } = checked as CheckedText;
       if (fault) throw new Error(fault.replace(/\.$/, ""));
       return area.value;
     },
