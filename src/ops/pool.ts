@@ -4,14 +4,7 @@ import { pool2d } from "../../shaders/pool2d.wgsl";
 import { pool2dGradient } from "../../shaders/pool2d_gradient.wgsl";
 import { dispatch, linearGrid, MAX_LOOP_TRIPS, MAX_TRIPS } from "../gpu/dispatch";
 import { expect, expectType } from "../graph/expect";
-import {
-  apply1,
-  notDifferentiable,
-  type Op,
-  type Operand,
-  scratch,
-  type Tensor,
-} from "../graph/node";
+import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
 import { type Shape, ShapeError, show, size, type TensorType } from "../graph/shape";
 import { mean } from "./reduce";
 import { reshape } from "./views";
@@ -234,8 +227,9 @@ export const averagePool2dGradientOp: Op<AveragePoolAttrs & { readonly shape: Sh
   dispatch({ attrs, inputs: [dy], outputs: [dx] }) {
     const loops = overlapLoops(attrs, dy.shape);
     return [
-      dispatch<Operand, "x" | "dy" | "dx", string, string>(pool2dGradient, {
-        bind: { x: scratch(4), dy, dx },
+      dispatch(pool2dGradient, {
+        // The mean does not look at x, which is bound to anything.
+        bind: { x: dy, dy, dx },
         overrides: { MEAN: 1, COUNT_PADDING: Number(attrs.countPadding) },
         ...windows(attrs, dx.shape, dy.shape, dx.shape, loops),
       }),
