@@ -5,7 +5,7 @@
 override WORKGROUP: u32 = 64u;
 
 struct Params {
-  vectors: u32, // of y
+  elements: u32, // of y, in vectors
   entries: u32,
   width: u32, // in vectors
   invalid: u32,
@@ -20,7 +20,7 @@ struct Params {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
   let q = (wid.x + wid.y * grid.x) * WORKGROUP + lane;
-  if (q >= p.vectors) { return; }
+  if (q >= p.elements) { return; }
   let position = q / p.width;
   let entry = indices[position];
   let valid = entry < p.entries;

@@ -12,13 +12,14 @@ import {
   modelSpec,
   namedModel,
 } from "../train/models";
+import { flagOf } from "../train/sequence-settings";
 import { openCheckpoint } from "./checkpoint-file";
 import { asUsage, UsageError } from "./errors";
 import type { GlobalOptions } from "./options";
 import { count, Output } from "./output";
 import { expectPlace, writeResult } from "./run-folder";
 import { runJob } from "./runtimes";
-import { flagOf, flagsOf, type RunFlags } from "./train-flags";
+import { flagsOf, type RunFlags } from "./train-flags";
 import type { LayerReport, WeightsReport } from "./weights-job";
 import { groupOf, layerName } from "./weights-layout";
 

@@ -4,7 +4,7 @@ import type { ImageFlags } from "../train/image-task";
 import { imageModelForms, isSequenceName, modelForms, namedModel } from "../train/models";
 import { sequenceModelNames } from "../train/sequence-models";
 import { sequencePresetNames } from "../train/sequence-presets";
-import type { SequenceFlags } from "../train/sequence-settings";
+import { flagOf, type SequenceFlags } from "../train/sequence-settings";
 import { isSequenceTask, type TaskName } from "../train/settings";
 import { asUsage, UsageError } from "./errors";
 import { positiveInteger, positiveNumber } from "./options";
@@ -159,11 +159,6 @@ const SEQUENCE_FLAGS = [
 ] as const;
 
 const IMAGE_FLAGS = ["limit", "augment", "l2", "memory"] as const;
-
-/** The flag of an option: `--keep-input` of keepInput. */
-export function flagOf(option: string): string {
-  return `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
 
 /** @throws UsageError for a flag, model or preset that is none of the task's. */
 export function checkFlags(task: TaskName, options: RunFlags & ChoiceFlags): void {

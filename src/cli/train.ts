@@ -4,7 +4,7 @@ import { Argument, type Command, Option } from "commander";
 import { checkData, checkTensors } from "../train/checkpoint";
 import { checkpointSettings } from "../train/checkpoint-settings";
 import { isSequenceName, modelLabel } from "../train/models";
-import { idleFlags, modelFlags, recallDelay } from "../train/sequence-settings";
+import { flagOf, idleFlags, modelFlags, recallDelay } from "../train/sequence-settings";
 import type { SequencePresetName } from "../train/sequence-presets";
 import { resumedSettings, type TaskName, taskNames, type TrainSettings } from "../train/settings";
 import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
@@ -25,7 +25,6 @@ import {
   checkFlags,
   type ChoiceFlags,
   defaultModels,
-  flagOf,
   flagsOf,
   modelName,
   type RunFlags,

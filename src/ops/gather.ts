@@ -29,26 +29,14 @@ export const gatherOp: Op<null> = {
     const [y] = node.outputs;
     const entries = table.shape[0] as number;
     const width = size(table.shape) / entries;
-    const elements = size(y.shape);
-    const invalid = INVALID[table.dtype];
-    if (width % 4 === 0) {
-      const vectors = elements / 4;
-      return [
-        dispatch(gatherVec4, {
-          bind: { table, indices, y },
-          uniforms: { vectors, entries, width: width / 4, invalid },
-          grid: linearGrid(vectors / WORKGROUP),
-          flops: elements,
-          trips: 0,
-        }),
-      ];
-    }
+    const each = width % 4 === 0 ? 4 : 1;
+    const elements = size(y.shape) / each;
     return [
-      dispatch(gatherKernel, {
+      dispatch(each === 4 ? gatherVec4 : gatherKernel, {
         bind: { table, indices, y },
-        uniforms: { elements, entries, width, invalid },
+        uniforms: { elements, entries, width: width / each, invalid: INVALID[table.dtype] },
         grid: linearGrid(elements / WORKGROUP),
-        flops: elements,
+        flops: size(y.shape),
         trips: 0,
       }),
     ];

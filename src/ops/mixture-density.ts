@@ -4,8 +4,7 @@ import { dispatch, linearGrid } from "../gpu/dispatch";
 import { expect, expectShape, expectType } from "../graph/expect";
 import { apply, apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
 import { show, type TensorType } from "../graph/shape";
-import { allRows, everyStep } from "./time-axis";
-import { reshape } from "./views";
+import { rowsOverTime } from "./time-axis";
 
 // Of the gradient.
 const WORKGROUP = 64;
@@ -68,11 +67,7 @@ export const mixtureDensityOp: Op<null> = {
     const given = [raw, points, node.outputs[1], node.outputs[2], dnll];
     return [apply1(mixtureDensityGradientOp, null, ...given), null];
   },
-  overTime(_, inputs, stacked, T) {
-    const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
-    const outputs = apply(mixtureDensityOp, null, ...rows);
-    return outputs.map((y) => reshape(y, [T, -1, ...y.shape.slice(1)]));
-  },
+  overTime: (...over) => rowsOverTime(mixtureDensityOp, ...over),
 };
 
 /** From (raw, points, logs, stats, dnll) the gradient of `mixtureDensityOp` by raw. */
@@ -93,11 +88,7 @@ export const mixtureDensityGradientOp: Op<null> = {
     ];
   },
   gradient: notDifferentiable("second derivatives of the mixture density are not provided"),
-  overTime(_, inputs, stacked, T) {
-    const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
-    const draw = apply1(mixtureDensityGradientOp, null, ...rows);
-    return [reshape(draw, [T, -1, draw.shape[1] as number])];
-  },
+  overTime: (...over) => rowsOverTime(mixtureDensityGradientOp, ...over),
 };
 
 /**

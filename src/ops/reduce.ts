@@ -170,12 +170,13 @@ function reduceSlots(
     longestLoop: Math.max(cut.outerChunk, perRun),
   });
   if (cut.chunks === 1) return [first];
-  // Chunks of a single output lie side by side, others are columns.
-  const rest: Slots =
-    outputs === 1
-      ? { r0: 1, k0: 1, r1: 1, k1: 1, r2: cut.chunks }
-      : { r0: 1, k0: 1, r1: cut.chunks, k1: outputs, r2: 1 };
-  return [first, ...reduceSlots(operation, partial, y, rest, target)];
+  return [first, ...reduceSlots(operation, partial, y, partials(cut.chunks, outputs), target)];
+}
+
+/** Partial results [terms, outputs]: of a single output they lie side by side, others are columns. */
+function partials(terms: number, outputs: number): Slots {
+  const one = { r0: 1, k0: 1, r1: 1, k1: 1, r2: 1 };
+  return outputs === 1 ? { ...one, r2: terms } : { ...one, r1: terms, k1: outputs };
 }
 
 /**
@@ -189,11 +190,7 @@ export function sumRows(
   outputs: number,
   target: Target,
 ): Dispatch<Operand>[] {
-  const slots: Slots =
-    outputs === 1
-      ? { r0: 1, k0: 1, r1: 1, k1: 1, r2: terms }
-      : { r0: 1, k0: 1, r1: terms, k1: outputs, r2: 1 };
-  return reduceSlots("sum", x, y, slots, target);
+  return reduceSlots("sum", x, y, partials(terms, outputs), target);
 }
 
 function reduction(

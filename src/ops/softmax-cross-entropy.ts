@@ -17,8 +17,7 @@ import {
 } from "../graph/node";
 import { size, type TensorType } from "../graph/shape";
 import { fillOp } from "./elementwise";
-import { allRows, everyStep } from "./time-axis";
-import { reshape } from "./views";
+import { everyStep, rowsOverTime } from "./time-axis";
 
 /** An invocation runs three times over a row, and one adapter ends its loops after 65,535 trips in all. */
 const MAX_CLASSES = 16_384;
@@ -71,11 +70,7 @@ function rowDispatch(
 /** From (logits, labels, weight): loss rows, correct rows, and stats [rows, 2] for the gradient. */
 export const softmaxCrossEntropyOp: Op<null> = {
   name: "softmax_cross_entropy",
-  overTime(_, inputs, stacked, T) {
-    const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
-    const outputs = apply(softmaxCrossEntropyOp, null, ...rows);
-    return outputs.map((y) => reshape(y, [T, -1, ...y.shape.slice(1)]));
-  },
+  overTime: (...over) => rowsOverTime(softmaxCrossEntropyOp, ...over),
   shape(_, ...inputs) {
     const rows = expectRows("softmax_cross_entropy", ...inputs);
     return [
@@ -175,12 +170,9 @@ export interface CrossEntropyGradientAttrs {
  */
 export const softmaxCrossEntropyGradientOp: Op<CrossEntropyGradientAttrs> = {
   name: "softmax_cross_entropy_gradient",
-  overTime(attrs, inputs, stacked, T) {
+  overTime(attrs, ...over) {
     // The mean of each step has its own sum of weights.
-    if (attrs.mean) return null;
-    const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
-    const dlogits = apply1(softmaxCrossEntropyGradientOp, attrs, ...rows);
-    return [reshape(dlogits, [T, -1, dlogits.shape[1] as number])];
+    return attrs.mean ? null : rowsOverTime(softmaxCrossEntropyGradientOp, attrs, ...over);
   },
   shape: (_, logits) => [logits],
   dispatch(node) {

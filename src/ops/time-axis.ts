@@ -1,4 +1,4 @@
-import type { Tensor } from "../graph/node";
+import { apply, type Listed, type Op, type Tensor } from "../graph/node";
 import { broadcastTo } from "./layout";
 import { reshape } from "./views";
 
@@ -18,4 +18,16 @@ export function everyStep(x: Tensor, stacked: boolean | undefined, T: number): T
 /** x [T, B, ...] as [T·B, ...]: the rows of all steps below each other. */
 export function allRows(x: Tensor): Tensor {
   return reshape(x, [-1, ...x.shape.slice(2)]);
+}
+
+/** An op of rows, [B, ...], over all steps at once: one application to all rows. */
+export function rowsOverTime<A>(
+  op: Op<A>,
+  attrs: A,
+  inputs: readonly Tensor[],
+  stacked: Listed<boolean>,
+  T: number,
+): readonly Tensor[] {
+  const rows = inputs.map((x, k) => allRows(everyStep(x, stacked[k], T)));
+  return apply(op, attrs, ...rows).map((y) => reshape(y, [T, -1, ...y.shape.slice(1)]));
 }

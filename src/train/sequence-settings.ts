@@ -53,8 +53,10 @@ export function idleFlags(name: SequenceModelName, flags: SequenceFlags): string
     .map(flagOf);
 }
 
-const flagOf = (option: string): string =>
-  `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+/** The flag of an option: `--keep-input` of keepInput. */
+export function flagOf(option: string): string {
+  return `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
 
 /**
  * A sequence model from a preset's options, those that it has, and flags that beat them.
