@@ -92,7 +92,13 @@ export {
 export * from "./nn/recurrent";
 export * from "./nn/residual";
 export { overSequence, type Recurrent } from "./nn/sequence";
-export { countParameters, type ModuleSlabs, type Slab, slabsOf } from "./nn/slabs";
+export {
+  countParameters,
+  type HostTensor,
+  type ModuleSlabs,
+  type Slab,
+  slabsOf,
+} from "./nn/slabs";
 export { wideResNet, type WideResNetOptions } from "./nn/wide-resnet";
 export {
   type BatchNormAttrs,

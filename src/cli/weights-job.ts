@@ -1,7 +1,7 @@
 import type { Shape } from "../graph/shape";
 import { embeddingGrids, embeddingSimilarity, similarityToPrevious } from "../hyper/embeddings";
 import { writeSafetensors } from "../io/safetensors";
-import { slabsOf } from "../nn/slabs";
+import { readSlab, slabsOf } from "../nn/slabs";
 import { Variables } from "../schedule/variables";
 import { checkpointModel, readCheckpoint, restoreCheckpoint } from "../train/checkpoint";
 import { type AnyModel, type ImageModelName, isHyper } from "../train/image-models";
@@ -95,12 +95,10 @@ async function embeddingsOf(
 ): Promise<Pick<WeightsReport, "similarity"> & { previous: Map<string, number | null> }> {
   const grids = isHyper(model) ? embeddingGrids(model) : null;
   if (!isHyper(model) || !grids) return { previous: new Map(), similarity: null };
-  const { variable } = slabsOf(model).parameters;
-  const entry = variable.entries.find(({ name }) => name === `${model.branch}.z`);
-  if (!entry) throw new Error(`internal: ${model.name} has no embeddings`);
-  const [M = 0, nz = 0] = entry.shape;
-  const [slab] = await variables.read([variable]);
-  const z = (slab as Float32Array).slice(entry.offset, entry.offset + M * nz);
+  const values = await readSlab(slabsOf(model).parameters, variables);
+  const embeddings = values.get(`${model.branch}.z`);
+  if (!embeddings) throw new Error(`internal: ${model.name} has no embeddings`);
+  const [z, [, nz = 0]] = [embeddings.data as Float32Array, embeddings.shape];
   const previous = similarityToPrevious(z, nz, grids);
   return {
     previous: new Map(grids.map(({ path }, l) => [path, previous[l] ?? null])),

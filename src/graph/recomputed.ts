@@ -1,4 +1,5 @@
 import { apply, listed, type Node, type Tensor } from "./node";
+import { remembered } from "./remembered";
 import { dependents } from "./substitute";
 
 const marked = new WeakSet<Node>();
@@ -22,13 +23,10 @@ export function keeper(): (node: Node) => Node {
   const outputs = (node: Node): readonly Tensor[] => {
     const { again } = node.op;
     if (!again && !marked.has(node)) return node.outputs;
-    let copies = made.get(node);
-    if (!copies) {
+    return remembered(made, node, () => {
       const inputs = node.inputs.map(kept);
-      copies = again ? again(node, listed(inputs)) : apply(node.op, node.attrs, ...inputs);
-      made.set(node, copies);
-    }
-    return copies;
+      return again ? again(node, listed(inputs)) : apply(node.op, node.attrs, ...inputs);
+    });
   };
   return (node) => {
     const tensors = [...node.inputs, ...node.outputs];

@@ -1,19 +1,13 @@
 import type { Tensor } from "../graph/node";
-import { equal, ShapeError, type Shape, show, size } from "../graph/shape";
+import { equal, ShapeError, show, size } from "../graph/shape";
 import type { Tree } from "../graph/tree";
 import { type Module, type ParamSpec, specs, type Values } from "../nn/module";
-import { bindSlab, type Slab, slabsOf } from "../nn/slabs";
-import { constant, type HostArray } from "../ops/sources";
+import { bindSlab, type HostTensor, readSlab, type Slab, slabsOf } from "../nn/slabs";
+import { constant } from "../ops/sources";
 import { compile } from "../schedule/executable";
 import type { WaitOptions } from "../schedule/kernels";
 import type { Variables } from "../schedule/variables";
 import type { HyperModule } from "./hyper";
-
-/** A tensor on the host. */
-export interface HostTensor {
-  readonly shape: Shape;
-  readonly data: HostArray;
-}
 
 /** Values of a plain module by the dotted paths of its parameters and state. */
 export interface Baked {
@@ -89,19 +83,6 @@ export function loadBaked<P, S>(
   const slabs = slabsOf(target);
   writeSlab(slabs.parameters, baked.parameters, variables);
   if (slabs.state) writeSlab(slabs.state, baked.state, variables);
-}
-
-async function readSlab(
-  { variable }: Slab,
-  variables: Variables,
-): Promise<Map<string, HostTensor>> {
-  const [data] = await variables.read([variable]);
-  return new Map(
-    variable.entries.map(({ name, shape, offset }) => [
-      name,
-      { shape, data: (data as HostArray).slice(offset, offset + size(shape)) },
-    ]),
-  );
 }
 
 function writeSlab(

@@ -1,8 +1,10 @@
 import { fold, key } from "../graph/random";
-import { size } from "../graph/shape";
+import { remembered } from "../graph/remembered";
+import { type Shape, size } from "../graph/shape";
 import type { Tree } from "../graph/tree";
-import { read, type Variable } from "../ops/sources";
+import { type HostArray, read, type Variable } from "../ops/sources";
 import { type SlabLayout, slabLayout, unpack } from "../ops/views";
+import type { Variables } from "../schedule/variables";
 import { bind, type Module, type ParamSpec, type StateSpec, specs, type Values } from "./module";
 
 /** All parameters (or all state) of a module in one variable, so that one dispatch updates all. */
@@ -40,16 +42,13 @@ const known = new WeakMap<object, ModuleSlabs>();
 
 /** The slabs of a module; the same ones at every call, so that programs share its parameters. */
 export function slabsOf<P, S>(module: Module<P, S, never, unknown>): ModuleSlabs {
-  let slabs = known.get(module);
-  if (!slabs) {
+  return remembered(known, module, () => {
     const state = slab("state", module.state as Tree<StateSpec>);
-    slabs = {
+    return {
       parameters: slab("parameters", module.params as Tree<ParamSpec>),
       state: state.layout.total > 0 ? state : null,
     };
-    known.set(module, slabs);
-  }
-  return slabs;
+  });
 }
 
 /** The tensors of a slab as the tree that a module asks for, and the slab's own tensor. */
@@ -63,6 +62,26 @@ export function bindSlab<P>(
 }
 
 type Tensor = ReturnType<typeof read>;
+
+/** A tensor on the host. */
+export interface HostTensor {
+  readonly shape: Shape;
+  readonly data: HostArray;
+}
+
+/** The present values of a slab in a store, by their paths. */
+export async function readSlab(
+  { variable }: Slab,
+  variables: Variables,
+): Promise<Map<string, HostTensor>> {
+  const [data] = await variables.read([variable]);
+  return new Map(
+    variable.entries.map(({ name, shape, offset }) => [
+      name,
+      { shape, data: (data as HostArray).slice(offset, offset + size(shape)) },
+    ]),
+  );
+}
 
 /** The number of parameters of a tree of specs. */
 export function countParameters(tree: Tree<ParamSpec>): number {

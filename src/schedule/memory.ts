@@ -3,6 +3,7 @@ import type { Device } from "../gpu/device";
 import type { Pipeline } from "../gpu/pipelines";
 import type { Recorded } from "../gpu/record";
 import type { Operand, Tensor } from "../graph/node";
+import { remembered } from "../graph/remembered";
 import { size } from "../graph/shape";
 import type { HostArray } from "../ops/sources";
 import { type Iterations, offsetAt, type Place, type Storage } from "./places";
@@ -108,8 +109,7 @@ export class Memory {
       const ranges = kernel.bindings.map(({ name }) => this.range(bind[name] as Operand, at));
       const known = groups[i] as Map<string, Recorded>;
       const key = ranges.map(({ offset }) => offset).join();
-      let made = known.get(key);
-      if (!made) {
+      const made = remembered(known, key, () => {
         const { pipeline, layout } = pipelines[i] as Pipeline;
         const entries: GPUBindGroupEntry[] = kernel.bindings.map(({ binding }, k) => {
           const range = ranges[k] as BufferRange;
@@ -122,9 +122,8 @@ export class Memory {
         }
         this.#device.counts.created++;
         const bindGroup = this.#device.gpu.createBindGroup({ label, layout, entries });
-        made = { label, kernel: kernel.name, pipeline, bindGroup, grid, flops };
-        known.set(key, made);
-      }
+        return { label, kernel: kernel.name, pipeline, bindGroup, grid, flops };
+      });
       recorded.push(made);
     });
     return recorded;

@@ -2,10 +2,9 @@ import { type Augmentation, batchSource, horizontalFlip, padAndCrop } from "../d
 import { channelStatistics } from "../data/normalization";
 import type { ImageSet, ImageSplit } from "../data/images";
 import type { Target } from "../gpu/dispatch";
-import { size } from "../graph/shape";
-import { bake, type HostTensor } from "../hyper/bake";
+import { bake } from "../hyper/bake";
 import { crossEntropy } from "../nn/losses";
-import { slabsOf } from "../nn/slabs";
+import { type HostTensor, readSlab, slabsOf } from "../nn/slabs";
 import type { Variable } from "../ops/sources";
 import type { Executable } from "../schedule/executable";
 import type { WaitOptions } from "../schedule/kernels";
@@ -168,14 +167,7 @@ export async function plainWeights(
 ): Promise<ReadonlyMap<string, HostTensor>> {
   options.signal?.throwIfAborted();
   if (isHyper(model)) return (await bake(model, variables, [], options)).parameters;
-  const { variable } = slabsOf(model).parameters;
-  const [slab] = await variables.read([variable]);
-  return new Map(
-    variable.entries.map(({ name, shape, offset }) => [
-      name,
-      { shape, data: (slab as Float32Array).slice(offset, offset + size(shape)) },
-    ]),
-  );
+  return readSlab(slabsOf(model).parameters, variables);
 }
 
 /** What identifies training images: their number and SHA-256 over labels and images. */

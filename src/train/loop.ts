@@ -1,5 +1,5 @@
 import type { Device } from "../gpu/device";
-import type { HostTensor } from "../hyper/bake";
+import type { HostTensor } from "../nn/slabs";
 import { countParameters } from "../nn/slabs";
 import { compile, type Executable } from "../schedule/executable";
 import { Variables } from "../schedule/variables";

@@ -1,5 +1,6 @@
 import { fold, key } from "../graph/random";
 import type { Tensor } from "../graph/node";
+import { remembered } from "../graph/remembered";
 import type { Shape } from "../graph/shape";
 import type { Tree } from "../graph/tree";
 import type { Loss } from "../nn/losses";
@@ -65,20 +66,11 @@ function forward<P, S>(
 
 /** The moments of an optimiser for a model: slabs like the parameters', zero at first. */
 export function momentVariables(parameters: Variable, optimizer: Optimizer): Variable[] {
-  let byName = moments.get(parameters);
-  if (!byName) {
-    byName = new Map();
-    moments.set(parameters, byName);
-  }
+  const byName = remembered(moments, parameters, () => new Map<string, Variable>());
+  const initial = (): Float32Array => new Float32Array(parameters.shape[0] ?? 0);
   return optimizer.moments.map((moment) => {
     const name = `${optimizer.name}.${moment}`;
-    let variable = byName.get(name);
-    if (!variable) {
-      const initial = (): Float32Array => new Float32Array(parameters.shape[0] ?? 0);
-      variable = { ...parameters, name, initial };
-      byName.set(name, variable);
-    }
-    return variable;
+    return remembered(byName, name, () => ({ ...parameters, name, initial }));
   });
 }
 

@@ -1,5 +1,6 @@
 import type { Device } from "../gpu/device";
 import { fold, key, words } from "../graph/random";
+import { remembered } from "../graph/remembered";
 import { rebuild, type Tree } from "../graph/tree";
 import type { Tensor } from "../graph/node";
 import { size } from "../graph/shape";
@@ -118,12 +119,7 @@ export function samplingProgram(
 
 /** The variable of the symbol that was drawn last. */
 function tokenOf(model: LanguageModel): Variable {
-  let token = tokens.get(model);
-  if (!token) {
-    token = scalar("symbol", "u32");
-    tokens.set(model, token);
-  }
-  return token;
+  return remembered(tokens, model, () => scalar("symbol", "u32"));
 }
 
 const tokens = new WeakMap<LanguageModel, Variable>();

@@ -1,4 +1,5 @@
 import type { Tensor } from "../graph/node";
+import { remembered } from "../graph/remembered";
 import { size } from "../graph/shape";
 import { rebuild, type Tree } from "../graph/tree";
 import { isSpec, specs, type StateSpec, type Values, type ParamSpec } from "../nn/module";
@@ -29,22 +30,14 @@ export function carriedStates(
   batch: number,
   name = "carried",
 ): Variable[] {
-  let known = carried.get(model);
-  if (!known) {
-    known = new Map();
-    carried.set(model, known);
-  }
-  const key = `${name} ${batch}`;
-  let variables = known.get(key);
-  if (!variables) {
-    variables = specs(model.state).map(({ path, value }) => {
+  const known = remembered(carried, model, () => new Map<string, Variable[]>());
+  return remembered(known, `${name} ${batch}`, () =>
+    specs(model.state).map(({ path, value }) => {
       const shape = [batch, ...value.shape];
       const entries = [{ name: path, shape, offset: 0 }];
       return { name, shape, dtype: "f32", initial: () => new Float32Array(size(shape)), entries };
-    });
-    known.set(key, variables);
-  }
-  return variables;
+    }),
+  );
 }
 
 // The same variables at every call, so that programs and checkpoints share them.

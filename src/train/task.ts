@@ -1,6 +1,6 @@
 import type { Variable } from "../ops/sources";
 import type { HostArray } from "../ops/sources";
-import type { HostTensor } from "../hyper/bake";
+import type { HostTensor } from "../nn/slabs";
 import type { Executable, Program } from "../schedule/executable";
 import type { WaitOptions } from "../schedule/kernels";
 import type { Variables } from "../schedule/variables";
