@@ -7,7 +7,7 @@ import type { JobEvent } from "./job";
 import type { GlobalOptions } from "./options";
 import { bytes, Output } from "./output";
 import { type RuntimeChoice, runJob } from "./runtimes";
-import type { Probe } from "./training-jobs";
+import { LIMITS, type Probe } from "./training-jobs";
 
 /** Adds the command `doctor`. */
 export function registerDoctor(program: Command): void {
@@ -80,8 +80,7 @@ if (!adapter) Deno.exit(3);
 const { vendor, architecture, device, description } = adapter.info;
 const software = /swiftshader|llvmpipe|lavapipe/i.test(device + description);
 const limits = {};
-for (const name of ["maxBufferSize", "maxStorageBufferBindingSize", "maxStorageBuffersPerShaderStage",
-  "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup"]) limits[name] = adapter.limits[name];
+for (const name of ${JSON.stringify(LIMITS)}) limits[name] = adapter.limits[name];
 console.log(JSON.stringify({ adapter: { vendor, architecture, device, description, software },
   features: [...adapter.features].sort(), limits }));`;
 

@@ -67,8 +67,6 @@ export class Recorder {
       this.#progress.pause();
       this.#begun = true;
       for (const warning of this.#early) this.#warn(warning);
-    }
-    if (run.event === "start") {
       const said = { ...run, out: this.folder };
       const lines = this.describe(run);
       this.output.event(said);

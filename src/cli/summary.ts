@@ -91,14 +91,10 @@ export function sayEnd(
     output.say(`           ${resume}`);
     return;
   }
-  const { test_error: error, test_standard_error, bits_per_character, accuracy } = metrics;
+  const { test_error: error, test_standard_error: standard_error } = metrics;
+  const { bits_per_character, accuracy } = metrics;
   const { parameters = 0 } = metrics;
-  const found = measured({
-    ...(error !== undefined && { error }),
-    ...(test_standard_error !== undefined && { standard_error: test_standard_error }),
-    ...(accuracy !== undefined && { accuracy }),
-    ...(bits_per_character !== undefined && { bits_per_character }),
-  });
+  const found = measured({ error, standard_error, accuracy, bits_per_character });
   const images = !isSequenceTask(task);
   const pictures = images ? "loss.svg, kernels.png" : "loss.svg";
   const label = modelLabel(model);

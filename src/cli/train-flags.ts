@@ -4,7 +4,7 @@ import type { ImageFlags } from "../train/image-task";
 import { imageModelForms, isSequenceName, modelForms, namedModel } from "../train/models";
 import { sequenceModelNames } from "../train/sequence-models";
 import { sequencePresetNames } from "../train/sequence-presets";
-import { flagOf, type SequenceFlags } from "../train/sequence-settings";
+import { flagOf, keepFlags, type SequenceFlags } from "../train/sequence-settings";
 import { isSequenceTask, type TaskName } from "../train/settings";
 import { asUsage, UsageError } from "./errors";
 import { positiveInteger, positiveNumber } from "./options";
@@ -153,9 +153,7 @@ const SEQUENCE_FLAGS = [
   "layers",
   "init",
   "keep",
-  "keepRecurrent",
-  "keepInput",
-  "keepOutput",
+  ...keepFlags,
 ] as const;
 
 const IMAGE_FLAGS = ["limit", "augment", "l2", "memory"] as const;

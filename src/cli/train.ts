@@ -4,7 +4,7 @@ import { Argument, type Command, Option } from "commander";
 import { checkData, checkTensors } from "../train/checkpoint";
 import { checkpointSettings } from "../train/checkpoint-settings";
 import { isSequenceName, modelLabel } from "../train/models";
-import { flagOf, idleFlags, modelFlags, recallDelay } from "../train/sequence-settings";
+import { flagOf, idleFlags, keepFlags, modelFlags, recallDelay } from "../train/sequence-settings";
 import type { SequencePresetName } from "../train/sequence-presets";
 import { resumedSettings, type TaskName, taskNames, type TrainSettings } from "../train/settings";
 import { type CheckpointFile, openCheckpoint } from "./checkpoint-file";
@@ -173,7 +173,7 @@ function resumable(
   const { keep, ...rest } = options;
   const given: Readonly<Record<string, unknown>> = {
     ...Object.fromEntries(
-      ["keepRecurrent", "keepInput", "keepOutput"]
+      keepFlags
         .filter((option) => keep !== undefined && option in spec.options)
         .map((option) => [option, keep]),
     ),

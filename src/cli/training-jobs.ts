@@ -218,7 +218,8 @@ export interface Probe {
   readonly limits: Readonly<Record<string, number>>;
 }
 
-const LIMITS = [
+/** The limits that models run into. */
+export const LIMITS = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
   "maxStorageBuffersPerShaderStage",

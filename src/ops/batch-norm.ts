@@ -120,8 +120,8 @@ export const batchNormOp: Op<BatchNormAttrs> = {
   again({ attrs, outputs }, [x, scale, shift]) {
     const [, , , mean, factor] = outputs;
     const y = normalised(x, mean, alongChannels(factor, x), {
-      scale: scale,
-      shift: shift,
+      scale,
+      shift,
       relu: attrs.relu,
     });
     return [y, ...outputs.slice(1)];
@@ -216,10 +216,7 @@ export interface BatchNormResult {
  * The running mean becomes (1 - momentum) · mean + momentum · m, the running variance likewise with
  * the unbiased n / (n - 1) · v, as in PyTorch; neither has a gradient.
  * @param x [N, C, ...], such as [N, C, H, W] or [N, C]
- * @param scale [C]
- * @param shift [C]
- * @param mean [C], the running mean so far
- * @param variance [C], the running variance so far
+ * @param scale [C], as are shift and the running mean and variance so far
  * @param options eps (default 1e-5), momentum (default 0.1), relu (default false)
  * @returns y and the next running statistics. NaN anywhere in a channel makes all of it NaN.
  * @throws ShapeError where C disagrees, x has no channel axis or is not f32, a channel has only one
@@ -250,10 +247,7 @@ export function batchNormTraining(
  * shift. One dispatch, composed of elementwise ops, so that further ones join it; gradients of all
  * inputs.
  * @param x [N, C, ...], such as [N, C, H, W] or [N, C]
- * @param scale [C]
- * @param shift [C]
- * @param mean [C]
- * @param variance [C]
+ * @param scale [C], as are shift, mean and variance
  * @param options eps (default 1e-5), relu (default false)
  * @returns y of x's shape.
  * @throws ShapeError where C disagrees, x has no channel axis or is not f32, or eps is not positive.

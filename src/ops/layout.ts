@@ -230,13 +230,11 @@ export const concatOp: Op<{ readonly axis: number }> = {
  * axes count from the end). Without a permutation the order is reversed.
  * @throws ShapeError unless `permutation` names each axis of x once.
  */
-export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
+export function transpose(
+  x: Tensor,
+  permutation: readonly number[] = x.shape.map((_, k) => x.shape.length - 1 - k),
+): Tensor {
   const rank = x.shape.length;
-  if (permutation === undefined)
-    return transpose(
-      x,
-      x.shape.map((_, k) => rank - 1 - k),
-    );
   const all = normaliseAxes("transpose", permutation, rank).length === rank;
   expect(all, "transpose", "permutation", show(permutation), `name all ${rank} axes`);
   return apply1(transposeOp, { permutation: permutation.map((a) => (a < 0 ? a + rank : a)) }, x);

@@ -14,13 +14,13 @@ export type Unit = "images" | "characters" | "sequences";
 /** What is measured besides the loss; which of them, depends on the task. */
 export interface Measures {
   /** Share p that was wrong. */
-  readonly error?: number;
+  readonly error?: number | undefined;
   /** Of the error, were the n samples drawn anew: √(p (1 − p) / n). */
-  readonly standard_error?: number;
+  readonly standard_error?: number | undefined;
   /** Share that was right. */
-  readonly accuracy?: number;
+  readonly accuracy?: number | undefined;
   /** The loss in bits. */
-  readonly bits_per_character?: number;
+  readonly bits_per_character?: number | undefined;
 }
 
 /** What a whole pass over a part of the data found. */

@@ -30,17 +30,11 @@ export interface SequenceFlags extends TrainFlags {
   readonly keepOutput?: number;
 }
 
+/** What `keep` stands for. */
+export const keepFlags = ["keepRecurrent", "keepInput", "keepOutput"] as const;
+
 /** Flags that are options of a model. */
-export const modelFlags = [
-  "hidden",
-  "hyper",
-  "nz",
-  "layers",
-  "init",
-  "keepRecurrent",
-  "keepInput",
-  "keepOutput",
-] as const;
+export const modelFlags = ["hidden", "hyper", "nz", "layers", "init", ...keepFlags] as const;
 
 /** Flags that size a hyper cell, which models without one let pass: one command compares models. */
 const hyperFlags = ["hyper", "nz", "init"] as const;
@@ -76,9 +70,7 @@ export function sequenceModel(
   };
   for (const [option, value] of Object.entries(preset)) if (has(option)) put(option, value);
   if (flags.keep !== undefined) {
-    for (const option of ["keepRecurrent", "keepInput", "keepOutput"]) {
-      if (has(option)) put(option, flags.keep);
-    }
+    for (const option of keepFlags.filter(has)) put(option, flags.keep);
   }
   for (const flag of modelFlags) {
     if (flags[flag] === undefined) continue;
