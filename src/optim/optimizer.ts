@@ -3,7 +3,6 @@ import {
   adamScalars,
   adamUpdate,
   clipByGlobalNorm,
-  SCALARS,
   sgdScalars,
   sgdUpdate,
 } from "../ops/optimizer-updates";
@@ -41,12 +40,6 @@ export interface Optimizer {
   readonly settings: Readonly<Record<string, string | number | boolean>>;
 }
 
-function padScalars(values: readonly number[]): Float32Array {
-  const out = new Float32Array(SCALARS);
-  out.set(values);
-  return out;
-}
-
 function clipped(g: Tensor, clip: Clip | undefined): { norm: Tensor | null; scale?: Tensor } {
   if (!clip) return { norm: null };
   return clipByGlobalNorm(g, clip.norm, clip.rule ?? "pytorch");
@@ -79,20 +72,13 @@ function adamLike(name: string, decoupled: boolean, options: AdamOptions): Optim
   return {
     name,
     moments: ["m", "v"],
-    scalars: (t) => padScalars(adamScalars(t, rate(lr, t), beta1, beta2)),
-    update: (p, g, [m, v], scalars) => {
+    scalars: (t) => Float32Array.from(adamScalars(t, rate(lr, t), beta1, beta2)),
+    update: (p, g, given, scalars) => {
       const { norm, scale } = clipped(g, clip);
+      const [m, v] = given as readonly [Tensor, Tensor];
       const attrs = { beta1, beta2, eps, epsPlacement, weightDecay, decoupled };
-      const [parameters, ...moments] = adamUpdate(
-        p,
-        g,
-        m as Tensor,
-        v as Tensor,
-        scalars,
-        attrs,
-        scale,
-      );
-      return { parameters: parameters as Tensor, moments, norm };
+      const [parameters, ...moments] = adamUpdate(p, g, m, v, scalars, attrs, scale);
+      return { parameters, moments, norm };
     },
     settings: {
       optimizer: name,
@@ -138,12 +124,12 @@ export function sgd(options: SgdOptions = {}): Optimizer {
   return {
     name: "sgd",
     moments: ["momentum"],
-    scalars: (t) => padScalars(sgdScalars(rate(lr, t))),
+    scalars: (t) => Float32Array.from(sgdScalars(rate(lr, t))),
     update: (p, g, [buf], scalars) => {
       const { norm, scale } = clipped(g, clip);
       const attrs = { momentum, nesterov, weightDecay };
       const [parameters, next] = sgdUpdate(p, g, buf as Tensor, scalars, attrs, scale);
-      return { parameters: parameters as Tensor, moments: [next as Tensor], norm };
+      return { parameters, moments: [next], norm };
     },
     settings: {
       optimizer: "sgd",
