@@ -1,5 +1,5 @@
 import type { Tensor } from "../graph/node";
-import { normalInit, zeros } from "../nn/init";
+import { zeros } from "../nn/init";
 import type { Module, ParamSpec, Stateless, Values } from "../nn/module";
 import { slice, transpose } from "../ops/layout";
 import { reshape } from "../ops/views";
@@ -23,14 +23,7 @@ import { staticGenerator, type StaticParams } from "./static";
  */
 
 /** Parameters in g1910's layout, under its names; z has one row a tile. */
-export interface G1910Params {
-  readonly [name: string]: ParamSpec;
-  readonly z: ParamSpec;
-  readonly w1: ParamSpec;
-  readonly b1: ParamSpec;
-  readonly w2: ParamSpec;
-  readonly b2: ParamSpec;
-}
+export type G1910Params = Readonly<Record<"z" | "w1" | "b1" | "w2" | "b2", ParamSpec>>;
 
 /** Sizes of a generator in g1910's layout. */
 export interface G1910Options {
@@ -81,8 +74,8 @@ export function g1910Kernel(tiles: Tensor, [tilesOut, tilesIn]: readonly [number
 
 /**
  * The static hypernetwork with g1910's parameters and kernels, element for element, so that values
- * trained there can be loaded by name and used, or trained on, here: no inputs, one kernel
- * [T_out·O, T_in·I, f, f] for each of `kernels`. Starts at He's variance for each kernel's fan-in.
+ * trained there can be used here: no inputs, one kernel [T_out·O, T_in·I, f, f] for each of `kernels`.
+ * Without such values it is zero.
  */
 export function g1910Generator(
   options: G1910Options,
@@ -97,28 +90,13 @@ export function g1910Generator(
     kernelSize: f,
     nz,
   });
+  const spec = (...shape: number[]): ParamSpec => ({ shape, init: zeros, kind: "generator" });
   const params: G1910Params = {
-    z: {
-      shape: [tiles, nz],
-      init: (key, shape) => {
-        const z = normalInit(1)(key, shape);
-        let at = 0;
-        for (const [l, [, tilesIn]] of kernels.entries()) {
-          for (const end = at + (counts[l] ?? 0) * nz; at < end; at++)
-            z[at] = (z[at] ?? 0) / Math.sqrt(tilesIn);
-        }
-        return z;
-      },
-      kind: "embedding",
-    },
-    w1: {
-      shape: [nz, outputs * f * f],
-      init: normalInit(Math.sqrt(2 / (f * f * inputs * nz))),
-      kind: "generator",
-    },
-    b1: { shape: [outputs * f * f], init: zeros, kind: "generator" },
-    w2: { shape: [nz, inputs * nz], init: normalInit(Math.sqrt(1 / nz)), kind: "generator" },
-    b2: { shape: [inputs * nz], init: zeros, kind: "generator" },
+    z: { ...spec(tiles, nz), kind: "embedding" },
+    w1: spec(nz, outputs * f * f),
+    b1: spec(outputs * f * f),
+    w2: spec(nz, inputs * nz),
+    b2: spec(inputs * nz),
   };
   return {
     name: "g1910-generator",

@@ -31,14 +31,7 @@ export interface StaticOptions {
 }
 
 /** Embeddings z [M, N_z] and the generator that all blocks share (equations 1 and 2). */
-export interface StaticParams {
-  readonly [name: string]: ParamSpec;
-  readonly z: ParamSpec;
-  readonly W_i: ParamSpec;
-  readonly B_i: ParamSpec;
-  readonly W_out: ParamSpec;
-  readonly B_out: ParamSpec;
-}
+export type StaticParams = Readonly<Record<"z" | "W_i" | "B_i" | "W_out" | "B_out", ParamSpec>>;
 
 /** A static hypernetwork: no inputs, one kernel [C_out, C_in, f, f] per layer. */
 export type StaticGenerator = Module<StaticParams, Stateless, readonly [], readonly Tensor[]>;

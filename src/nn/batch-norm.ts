@@ -3,18 +3,10 @@ import { constantInit, zeros } from "./init";
 import type { Module, ParamSpec, StateSpec } from "./module";
 
 /** Parameters of batch norm: scale γ [C] and shift β [C]. */
-export interface BatchNormParams {
-  readonly [name: string]: ParamSpec;
-  readonly scale: ParamSpec;
-  readonly shift: ParamSpec;
-}
+export type BatchNormParams = Readonly<Record<"scale" | "shift", ParamSpec>>;
 
 /** Running statistics of batch norm: mean [C] and variance [C]. */
-export interface BatchNormState {
-  readonly [name: string]: StateSpec;
-  readonly mean: StateSpec;
-  readonly variance: StateSpec;
-}
+export type BatchNormState = Readonly<Record<"mean" | "variance", StateSpec>>;
 
 /**
  * Batch norm of x [N, C, ...] over all axes but C: y = (x - mean) / sqrt(variance + eps) · scale +

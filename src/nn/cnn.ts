@@ -4,7 +4,7 @@ import { conv2d } from "../ops/conv2d";
 import { add, relu } from "../ops/elementwise";
 import { maxPool2d } from "../ops/pool";
 import { reshape } from "../ops/views";
-import { affine, dense } from "./dense";
+import { affine, dense, type DenseParams } from "./dense";
 import { glorotUniform, heNormal, type Init, truncatedNormal, zeros } from "./init";
 import { type Module, module, type ParamSpec, type Stateless } from "./module";
 
@@ -22,19 +22,10 @@ export interface CnnOptions {
 }
 
 /** A convolution's parameters: kernel [C_out, C_in, f, f] and bias [C_out]. */
-export interface ConvParams {
-  readonly [name: string]: ParamSpec;
-  readonly kernel: ParamSpec;
-  readonly bias: ParamSpec;
-}
+export type ConvParams = Readonly<Record<"kernel" | "bias", ParamSpec>>;
 
 /** The CNN's parameters. */
-export interface CnnParams {
-  readonly [name: string]: { readonly [name: string]: ParamSpec };
-  readonly conv1: ConvParams;
-  readonly conv2: ConvParams;
-  readonly fc: { readonly weight: ParamSpec; readonly bias: ParamSpec };
-}
+export type CnnParams = Readonly<Record<"conv1" | "conv2", ConvParams> & { fc: DenseParams }>;
 
 /** Specs of a convolution's kernel and bias. */
 export function convParams(inputs: number, outputs: number, f: number, init?: Init): ConvParams {

@@ -8,11 +8,7 @@ import { heNormal, type Init, zeros } from "./init";
 import { type Module, module, type ParamSpec, type Stateless } from "./module";
 
 /** Parameters of a dense layer: weight [out, in], bias [out]. */
-export interface DenseParams {
-  readonly [name: string]: ParamSpec;
-  readonly weight: ParamSpec;
-  readonly bias: ParamSpec;
-}
+export type DenseParams = Readonly<Record<"weight" | "bias", ParamSpec>>;
 
 /**
  * y = x Wᵀ + b for x [B, in]; the weight may carry a batch axis, [B, out, in] with bias [B, out], and

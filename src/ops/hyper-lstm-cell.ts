@@ -48,10 +48,7 @@ function scalesLaunch(pre: Tensor, d: Tensor) {
 export const hyperScaleOp: Op<null> = {
   name: "hyper_scale",
   shape(_, hg, xg, d) {
-    expectScales("hyper_scale", d, {
-      hg: hg,
-      xg: xg,
-    });
+    expectScales("hyper_scale", d, { hg, xg });
     return [hg];
   },
   dispatch(node) {
@@ -96,7 +93,7 @@ export const hyperLstmCellOp: Op<CellAttrs> = {
     const name = "hyper_lstm_cell";
     const [rows, hidden] = expectCell(name, attrs, c, optional);
     expectShape(name, "d", d, [3, 4, rows, hidden]);
-    expectScales(name, d, { hg: hg, xg: xg });
+    expectScales(name, d, { hg, xg });
     return [c, c];
   },
   dispatch(node, target) {
@@ -145,5 +142,5 @@ export function hyperLstmCell(
 ): { readonly c: Tensor; readonly h: Tensor } {
   const { attrs, inputs } = cellAttrs("hyper_lstm_cell", options);
   const [next, h] = apply(hyperLstmCellOp, attrs, hg, xg, d, c, ...inputs);
-  return { c: next, h: h };
+  return { c: next, h };
 }

@@ -4,8 +4,8 @@ import { dispatch, linearGrid, type Target } from "../gpu/dispatch";
 import { expectEps, expectShape, lastAxis } from "../graph/expect";
 import { apply, apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
 import { size, type TensorType } from "../graph/shape";
-import { broadcastTo } from "./layout";
 import { expectRowsFit, rowGroups, rowLanes, type RowWork, rowTrips } from "./row-workgroups";
+import { everyStep } from "./time-axis";
 
 /** What a layer norm depends on besides its inputs. */
 export interface LayerNormAttrs {
@@ -54,7 +54,7 @@ export const layerNormOp: Op<LayerNormAttrs> = {
   },
   overTime(attrs, [x, scale, shift], [time, ...parameters]) {
     // Parameters of each step are another op.
-    if (!x || !scale || !shift || !time || parameters.includes(true)) return null;
+    if (!time || parameters.includes(true)) return null;
     return [apply1(layerNormOp, attrs, x, scale, shift)];
   },
 };
@@ -109,9 +109,8 @@ export const layerNormGradientOp: Op<LayerNormGradientAttrs> = {
     "second derivatives through layer norm are not provided; compose it from mean() and rsqrt()",
   ),
   overTime(attrs, [x, scale, dy], [xTime, scaleTime, dyTime], T) {
-    if (!x || !scale || !dy || scaleTime || attrs.steps !== null) return null;
-    const over = (v: Tensor, stacked?: boolean) => (stacked ? v : broadcastTo(v, [T, ...v.shape]));
-    const inputs = [over(x, xTime), scale, over(dy, dyTime)];
+    if (scaleTime || attrs.steps !== null) return null;
+    const inputs = [everyStep(x, xTime, T), scale, everyStep(dy, dyTime, T)];
     return apply(layerNormGradientOp, { ...attrs, steps: T }, ...inputs);
   },
 };

@@ -177,5 +177,5 @@ export function lstmCell(
 ): { readonly c: Tensor; readonly h: Tensor } {
   const { attrs, inputs } = cellAttrs("lstm_cell", options);
   const [next, h] = apply(lstmCellOp, attrs, pre, c, ...inputs);
-  return { c: next, h: h };
+  return { c: next, h };
 }

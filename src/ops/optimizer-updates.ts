@@ -272,5 +272,5 @@ export function clipByGlobalNorm(
   rule: ClipRule = "pytorch",
 ): { readonly norm: Tensor; readonly scale: Tensor } {
   const [norm, scale] = apply(globalNormOp, { clip: c, rule }, g);
-  return { norm: norm, scale: scale };
+  return { norm, scale };
 }

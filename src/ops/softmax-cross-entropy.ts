@@ -299,7 +299,7 @@ export function softmaxCrossEntropy(
   weight: Tensor,
 ): { readonly loss: Tensor; readonly correct: Tensor } {
   const [loss, correct] = apply(softmaxCrossEntropyOp, null, logits, labels, weight);
-  return { loss: loss, correct: correct };
+  return { loss, correct };
 }
 
 /**
@@ -314,5 +314,5 @@ export function meanSoftmaxCrossEntropy(
   weight: Tensor,
 ): { readonly loss: Tensor; readonly correct: Tensor; readonly total: Tensor } {
   const [loss, correct, , total] = apply(meanSoftmaxCrossEntropyOp, null, logits, labels, weight);
-  return { loss: loss, correct: correct, total: total };
+  return { loss, correct, total };
 }
