@@ -56,7 +56,6 @@ export * from "./hyper/wide-resnet";
 export * from "./nn/batch-norm";
 export {
   type Cell,
-  type CellOptions,
   type CellParams,
   type GatedCell,
   stack,

@@ -173,7 +173,7 @@ export function hyperCell(main: GatedCell, hyper: GatedCell, options: Generation
         `${main.inputs}; both get the same x, and h is joined to the hyper cell's by itself`,
     );
   }
-  const { nz, init = "broken", source = "fresh" } = options;
+  const { nz, init = "broken" } = options;
   const { inputs, units, sites } = main;
   const G = main.gates.length;
   const made = embedder(hyper, units, G, options);
@@ -183,7 +183,6 @@ export function hyperCell(main: GatedCell, hyper: GatedCell, options: Generation
     inputs,
     units,
     sites,
-    options: { cell: "hyper", nz, init, source, main: main.options, hyper: hyper.options },
     params: {
       ...direct,
       ...(b && { b_0: b }),

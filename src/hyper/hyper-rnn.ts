@@ -34,7 +34,7 @@ export function hyperRnn(options: HyperRnnOptions): Cell {
   expectOneOf("form", form, ["scaling", "full"]);
   const hyper = rnn({ inputs, units: hyperUnits });
   if (form === "scaling") return hyperCell(rnn({ inputs, units }), hyper, options);
-  const { nz, init = "broken", source = "fresh" } = options;
+  const { nz } = options;
   const main = rnn({ inputs, units });
   const made = embedder(hyper, units, 1, options);
   const weight = (rows: number): ParamSpec => ({
@@ -48,7 +48,6 @@ export function hyperRnn(options: HyperRnnOptions): Cell {
     inputs,
     units,
     sites: SITE.count,
-    options: { cell: "hyper-rnn", form, inputs, units, hyperUnits, nz, init, source },
     params: {
       W_hz: weight(units),
       W_xz: weight(inputs),

@@ -60,7 +60,6 @@ export function dropoutCell(cell: Cell, { input = 1, output = 1 }: CellDropout):
     params,
     state,
     sites,
-    options: { ...cell.options, inputKeep: input, outputKeep: output },
     apply: (context, values, states, x) => {
       const given = maskFor(context, [x.shape[0] as number, inputs], input, SITE.input);
       const fed = given ? mul(x.dtype === "f32" ? x : oneHot(x, inputs), given) : x;

@@ -17,11 +17,6 @@ import {
   type StateSpec,
 } from "./module";
 
-/** Everything that a cell was made with, defaults included, as checkpoints record it. */
-export interface CellOptions {
-  readonly [name: string]: string | number | boolean | CellOptions | readonly CellOptions[];
-}
-
 /**
  * A recurrent module: one time step. `apply(context, params, state, x)` takes x [B, X], or u32 [B]
  * symbols, which mean one-hot vectors, and gives h [B, H] and the next state. The leaves of `state`
@@ -33,7 +28,6 @@ export interface Cell extends Module<Tree<ParamSpec>, Tree<StateSpec>> {
   readonly inputs: number;
   /** Width H of the output. */
   readonly units: number;
-  readonly options: CellOptions;
   /** How many dropout sites it uses, from `context.site` on. */
   readonly sites: number;
 }
@@ -171,7 +165,6 @@ export function stack(cells: readonly Cell[]): Cell {
     inputs: first.inputs,
     units: last.units,
     sites: cells.reduce((n, cell) => n + cell.sites, 0),
-    options: { cell: "stack", layers: cells.map(({ options }) => options) },
     params: named((cell) => cell.params),
     state: named((cell) => cell.state),
     apply: (context, params, state, x) => {

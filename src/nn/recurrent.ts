@@ -54,7 +54,6 @@ export function rnn(sizes: CellSizes): GatedCell {
     inputs,
     units,
     gates: "h",
-    options: { cell: "rnn", inputs, units },
     params: products(sizes, 1),
     state: { h: stateOf(units) },
     update: (_, p, __, hg, xg, d) => {
@@ -81,7 +80,6 @@ export function gru(sizes: CellSizes): GatedCell {
     inputs,
     units: H,
     gates: "rzn",
-    options: { cell: "gru", inputs, units: H, gates: "rzn" },
     params: products(sizes, 3),
     state: { h: stateOf(H) },
     update: (_, p, { h }, hg, xg, d) => {
@@ -124,7 +122,6 @@ export function lstm(options: LstmOptions): GatedCell {
   expectPart("lstm", "recurrentKeep", recurrentKeep);
   expectEps("lstm", eps);
   expectGates("lstm", gates);
-  const variant = { layerNorm, eps, bias, forgetBias, gates, recurrentKeep };
   const { W_h, W_x, b } = products(options, 4) as Record<"W_h" | "W_x" | "b", CellParams[string]>;
   const norm: CellParams[string] = {
     shape: [2, 5, units],
@@ -136,7 +133,6 @@ export function lstm(options: LstmOptions): GatedCell {
     inputs,
     units,
     gates,
-    options: { cell: "lstm", inputs, units, ...variant },
     params: { W_h, W_x, ...(bias && { b }), ...(layerNorm && { norm }) },
     state: { h: stateOf(units), c: stateOf(units) },
     update: (context, p, state, hg, xg, d) => {
