@@ -3,9 +3,9 @@ import { adapterName, type BenchReport, parseReport } from "../../bench/report";
 import { element, problem, show } from "../shell/frame";
 
 /** Adapters whose results lie beside the page, by the word in the link; "none" for none. */
-export const SHIPPED = { swiftshader: "SwiftShader" } as const;
+export const SHIPPED = { swiftshader: "SwiftShader", lavapipe: "lavapipe" } as const;
 /** What the link may say. */
-export const BESIDE = ["swiftshader", "none"] as const;
+export const BESIDE = ["swiftshader", "lavapipe", "none"] as const;
 /** One of them. */
 export type Beside = (typeof BESIDE)[number];
 
