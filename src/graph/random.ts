@@ -24,14 +24,15 @@ export type Counter = readonly [number, number];
 
 const TWO32 = 4294967296;
 
-/** The high u32 of a u32 product, by 16-bit halves: no partial sum reaches 2^32. */
+/** The high u32 of a u32 product, by 16-bit halves in integers alone: no partial sum reaches 2^32. */
 function high(a: number, b: number): number {
   const al = a & 0xffff;
   const ah = a >>> 16;
   const bl = b & 0xffff;
   const bh = b >>> 16;
-  const mid = ah * bl + ((al * bl) >>> 16);
-  return (ah * bh + (mid >>> 16) + ((al * bh + (mid & 0xffff)) >>> 16)) >>> 0;
+  const mid = Math.imul(ah, bl) + (Math.imul(al, bl) >>> 16);
+  const low = Math.imul(al, bh) + (mid & 0xffff);
+  return (Math.imul(ah, bh) + (mid >>> 16) + (low >>> 16)) | 0;
 }
 
 /**
