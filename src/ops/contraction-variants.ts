@@ -33,7 +33,9 @@ export const contractionVariants: VariantTable = {
       shape: "tiny",
       kernel: "single",
       overrides: { LANES: 16 },
-      measured: "compiled in 15 ms of a core, a quad of 8 × 8 in 83; its rate was not measured",
+      measured:
+        "compiled in 15 ms of a core, a quad of 8 × 8 in 83; 0.62 ms at [16×4]·[4×784], the best quad 0.12; " +
+        "on lavapipe 0.20, the best block 0.064",
     },
     {
       adapter: "software",
@@ -82,7 +84,8 @@ export const contractionVariants: VariantTable = {
       shape: "narrow",
       kernel: "block",
       overrides: { ROWS: [4, 8, 16], COLS: [4, 8], LANES: 8 },
-      measured: "16 × 8: 2.6 on SwiftShader, 16 on lavapipe; compiles in half the time",
+      measured:
+        "16 × 8: 2.6 on SwiftShader, 16 on lavapipe, there 7 % behind 16 × 16; compiles in half the time",
     },
     {
       adapter: "software",
