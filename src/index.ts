@@ -24,6 +24,7 @@ export * from "./gpu/errors";
 export type { KernelSource } from "./gpu/kernel-source";
 export type { Pipeline, PipelineCache } from "./gpu/pipelines";
 export type { Profile } from "./gpu/record";
+export type { WaitOptions } from "./gpu/wait-options";
 export { type KernelOptions, kernelSource } from "./gpu/wgsl-text";
 export {
   type Alias,
@@ -221,7 +222,6 @@ export {
   type Program,
 } from "./schedule/executable";
 export { gradient } from "./schedule/gradient";
-export type { WaitOptions } from "./schedule/kernels";
 export type { Plan } from "./schedule/plan";
 export type { ScanOptions } from "./schedule/scan";
 export { Variables } from "./schedule/variables";

@@ -73,6 +73,17 @@ export function nameOfAdapter({
   return description || architecture || device || vendor || "without a name";
 }
 
+/** A warning where variants were tuned on another adapter than this, as far as runtimes tell. */
+export function tuningWarning(tuned: AdapterDescription, here: AdapterDescription): string | null {
+  const facts = Object.keys(here) as (keyof AdapterDescription)[];
+  // Not every runtime tells every fact.
+  const fact = facts.find((f) => tuned[f] && here[f] && tuned[f] !== here[f]);
+  const alike = tuned.software === here.software;
+  if (alike && !fact) return null;
+  const [was, is] = [tuned, here].map((a) => (fact ? a[fact] : nameOfAdapter(a)));
+  return `variants tuned on ${was} ${alike ? "may not be the fastest" : "do not apply"} on ${is}`;
+}
+
 /** `navigator.gpu`, or what stands for it. @throws NoDeviceError where there is none. */
 async function webGpu(host: Host): Promise<GPU> {
   const api = globalThis.navigator?.gpu as GPU | undefined;

@@ -5,6 +5,7 @@ import {
   findAdapter,
   nameOfAdapter,
   requiredLimits,
+  tuningWarning,
 } from "./adapter";
 import type { Target, Variant } from "./dispatch";
 import { dozeUntil } from "./doze";
@@ -296,14 +297,19 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Device
 }
 
 /** The options that a device made elsewhere takes as well. */
-export type UseDeviceOptions = Pick<DeviceOptions, "debug" | "maxBytes" | "variants" | "deadline">;
+export type UseDeviceOptions = Pick<
+  DeviceOptions,
+  "debug" | "maxBytes" | "variants" | "deadline" | "onWarning"
+>;
 
 function opened(
   gpu: GPUDevice,
   adapter: AdapterDescription,
   owned: boolean,
-  { debug = false, maxBytes, variants, deadline }: UseDeviceOptions,
+  { debug = false, maxBytes, variants = [], deadline, onWarning }: UseDeviceOptions,
 ): Device {
+  const warnings = variants.map(({ tunedOn }) => tunedOn && tuningWarning(tunedOn, adapter));
+  for (const warning of new Set(warnings)) if (warning) onWarning?.(warning);
   return new Device(gpu, adapter, owned, debug, maxBytes, variants, deadline);
 }
 

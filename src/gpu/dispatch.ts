@@ -1,3 +1,4 @@
+import type { AdapterDescription } from "./adapter";
 import type { KernelSource } from "./kernel-source";
 
 /** A uniform field's value: a number, or four for a vec4. */
@@ -141,6 +142,8 @@ export interface Variant {
   readonly shape?: string;
   readonly kernel: string;
   readonly overrides?: Readonly<Record<string, number | readonly number[]>>;
+  /** The adapter that it was the fastest on, where that was measured; a device on another warns. */
+  readonly tunedOn?: AdapterDescription;
 }
 
 /**

@@ -34,4 +34,5 @@ export {
   type TimeOptions,
 } from "./shader";
 export type { Spread } from "./stopwatch";
+export type { WaitOptions } from "./wait-options";
 export { type KernelOptions, kernelSource } from "./wgsl-text";

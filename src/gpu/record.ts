@@ -53,8 +53,8 @@ export async function profile(device: Device, recorded: readonly Recorded[]): Pr
   const times: number[] = [];
   if (exact) {
     for (let from = 0; from < recorded.length; from += DISPATCHES_PER_QUERY_SET) {
-      const to = Math.min(recorded.length, from + DISPATCHES_PER_QUERY_SET);
-      times.push(...(await timestamps(device, recorded, from, to)));
+      const some = recorded.slice(from, from + DISPATCHES_PER_QUERY_SET);
+      times.push(...(await timestamps(device, some)));
     }
   } else {
     for (let i = 0; i < recorded.length; i++) {
@@ -76,13 +76,8 @@ export async function profile(device: Device, recorded: readonly Recorded[]): Pr
   }));
 }
 
-async function timestamps(
-  device: Device,
-  recorded: readonly Recorded[],
-  from: number,
-  to: number,
-): Promise<number[]> {
-  const count = 2 * (to - from);
+async function timestamps(device: Device, recorded: readonly Recorded[]): Promise<number[]> {
+  const count = 2 * recorded.length;
   const querySet = device.gpu.createQuerySet({ label: "timestamps", type: "timestamp", count });
   const resolve = device.createBuffer({
     label: "timestamps",
@@ -96,12 +91,11 @@ async function timestamps(
   });
   try {
     const encoder = device.gpu.createCommandEncoder();
-    for (let i = from; i < to; i++) {
-      const k = 2 * (i - from);
+    for (const i of recorded.keys()) {
       encode(encoder, recorded, i, i + 1, {
         querySet,
-        beginningOfPassWriteIndex: k,
-        endOfPassWriteIndex: k + 1,
+        beginningOfPassWriteIndex: 2 * i,
+        endOfPassWriteIndex: 2 * i + 1,
       });
     }
     encoder.resolveQuerySet(querySet, 0, count, resolve, 0);
@@ -109,11 +103,7 @@ async function timestamps(
     device.gpu.queue.submit([encoder.finish()]);
     await device.answer(staging.mapAsync(MAP_READ), "profile");
     const ns = new BigInt64Array(staging.getMappedRange());
-    return Array.from({ length: to - from }, (_, i) => {
-      const begin = ns[2 * i] ?? 0n;
-      const end = ns[2 * i + 1] ?? 0n;
-      return Number(end - begin) / 1e6;
-    });
+    return recorded.map((_, i) => Number((ns[2 * i + 1] ?? 0n) - (ns[2 * i] ?? 0n)) / 1e6);
   } finally {
     querySet.destroy();
     device.destroyBuffers([resolve, staging]);

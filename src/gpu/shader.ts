@@ -6,6 +6,7 @@ import { LimitError } from "./errors";
 import type { KernelSource } from "./kernel-source";
 import { encode, type Recorded } from "./record";
 import { type Spread, spread, Stopwatch } from "./stopwatch";
+import type { WaitOptions } from "./wait-options";
 import { kernelSource, type KernelOptions } from "./wgsl-text";
 
 /** What a shader's binding is given: an array, or a range of any buffer with usage STORAGE. */
@@ -31,14 +32,10 @@ export interface ShaderTime extends Spread {
   readonly clock: "timestamp" | "wall";
 }
 
-/** How a shader is timed. */
-export interface TimeOptions {
-  /** How often; default 10. */
+/** How a shader is timed; `signal` ends it between two samples. */
+export interface TimeOptions extends WaitOptions {
+  /** How often, which is what progress counts; default 10. */
   readonly samples?: number;
-  /** Ends it between two samples. */
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each sample. */
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** A compiled shader with all that it binds, ready to run. Made by `prepareShader`. */

@@ -1,3 +1,4 @@
+import type { WaitOptions } from "../gpu/wait-options";
 import type { Tensor } from "../graph/node";
 import { equal, ShapeError, show, size } from "../graph/shape";
 import type { Tree } from "../graph/tree";
@@ -5,7 +6,6 @@ import { type Module, type ParamSpec, specs, type Values } from "../nn/module";
 import { bindSlab, type HostTensor, readSlab, type Slab, slabsOf } from "../nn/slabs";
 import { constant } from "../ops/sources";
 import { compile } from "../schedule/executable";
-import type { WaitOptions } from "../schedule/kernels";
 import type { Variables } from "../schedule/variables";
 import type { HyperModule } from "./hyper";
 

@@ -81,8 +81,7 @@ interface Description {
 
 const described: ReadonlyMap<string, Description> = new Map(Object.entries(VARIANT_KERNELS));
 
-const list = (values: number | readonly number[]): readonly number[] =>
-  typeof values === "number" ? [values] : values;
+const list = (values: number | readonly number[]): readonly number[] => [values].flat();
 
 function expectOne(what: string, given: string, known: Iterable<string>): void {
   const names = [...known];
@@ -139,7 +138,7 @@ export function checkVariants(rows: readonly Variant[]): void {
       const wrong = list(values).find((v) => !allowed.includes(v));
       if (wrong !== undefined || list(values).length === 0) {
         throw new VariantError(
-          `${op}: kernel ${kernel}: override ${name} is ${wrong ?? "empty"}, must be one of ${allowed.join(", ")}`,
+          `${op}: kernel ${kernel}: override ${name} is ${JSON.stringify(wrong) ?? "empty"}, must be one of ${allowed.join(", ")}`,
         );
       }
     }

@@ -3,11 +3,12 @@ import type { Device, Running } from "../gpu/device";
 import { DisposedError } from "../gpu/errors";
 import type { Pipeline } from "../gpu/pipelines";
 import { encode, type Profile, profile, type Recorded } from "../gpu/record";
+import type { WaitOptions } from "../gpu/wait-options";
 import { expect } from "../graph/expect";
 import type { Tensor } from "../graph/node";
 import { ShapeError, show, size } from "../graph/shape";
 import { dtypeOf, type HostArray, type Variable, variableOp } from "../ops/sources";
-import { compileKernels, type WaitOptions } from "./kernels";
+import { compileKernels } from "./kernels";
 import { Memory } from "./memory";
 import { copy } from "./places";
 import { type Plan, plan } from "./plan";
@@ -204,13 +205,30 @@ export class Executable {
     return this.#inTurn(() => this.#start(inputs)).then((result) => result());
   }
 
-  /** One run, each dispatch timed by itself; slower than `run`. */
-  profile(inputs: Readonly<Record<string, HostArray>> = {}): Promise<Profile[]> {
+  /**
+   * One run, each dispatch timed by itself; slower than `run`. Progress counts dispatches, after each
+   * submit that `run` would make. A signal that comes in the midst ends the timing, not the run, which
+   * is a whole step of the variables.
+   * @throws the signal's reason; as `run`.
+   */
+  profile(
+    inputs: Readonly<Record<string, HostArray>> = {},
+    { onProgress, signal }: WaitOptions = {},
+  ): Promise<Profile[]> {
     return this.#inTurn(async () => {
+      signal?.throwIfAborted();
       this.#checkInputs(inputs);
       this.device.running(this.#running);
       this.#upload(inputs);
-      const times = await profile(this.device, this.#recorded);
+      const { cuts } = this.plan;
+      const times: Profile[] = [];
+      for (const [k, to] of cuts.entries()) {
+        if (signal?.aborted) this.#submit(undefined, k);
+        signal?.throwIfAborted();
+        const timed = await profile(this.device, this.#recorded.slice(cuts[k - 1] ?? 0, to));
+        times.push(...timed);
+        onProgress?.(to, this.#recorded.length);
+      }
       this.#finish();
       return times;
     });
@@ -351,15 +369,15 @@ export class Executable {
     return () => arrived;
   }
 
-  #submit(staging?: GPUBuffer): void {
+  /** Submits what follows the first `done` submits. */
+  #submit(staging?: GPUBuffer, done = 0): void {
     const { gpu } = this.device;
-    let from = 0;
-    for (const [k, to] of this.plan.cuts.entries()) {
+    const { cuts } = this.plan;
+    for (let k = done; k < cuts.length; k++) {
       const encoder = gpu.createCommandEncoder();
-      encode(encoder, this.#recorded, from, to);
-      if (k === this.plan.cuts.length - 1) this.#encodeCopies(encoder, staging);
+      encode(encoder, this.#recorded, cuts[k - 1] ?? 0, cuts[k] as number);
+      if (k === cuts.length - 1) this.#encodeCopies(encoder, staging);
       gpu.queue.submit([encoder.finish()]);
-      from = to;
     }
     this.#advance();
   }

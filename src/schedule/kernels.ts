@@ -1,15 +1,8 @@
 import type { Device } from "../gpu/device";
 import type { Dispatch } from "../gpu/dispatch";
 import type { Pipeline } from "../gpu/pipelines";
+import type { WaitOptions } from "../gpu/wait-options";
 import type { Scheduled } from "./plan";
-
-/** How a long call is followed and ended. */
-export interface WaitOptions {
-  /** Called as the work goes on, with how much of it is done. */
-  readonly onProgress?: (done: number, total: number) => void;
-  /** Ends the work. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /**
  * The compiled kernels of dispatches, in their order; progress counts different ones. A runtime

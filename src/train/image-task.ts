@@ -2,12 +2,12 @@ import { type Augmentation, batchSource, horizontalFlip, padAndCrop } from "../d
 import { channelStatistics } from "../data/normalization";
 import type { ImageSet, ImageSplit } from "../data/images";
 import type { Target } from "../gpu/dispatch";
+import type { WaitOptions } from "../gpu/wait-options";
 import { bake } from "../hyper/bake";
 import { crossEntropy } from "../nn/losses";
 import { type HostTensor, readSlab, slabsOf } from "../nn/slabs";
 import type { Variable } from "../ops/sources";
 import type { Executable } from "../schedule/executable";
-import type { WaitOptions } from "../schedule/kernels";
 import type { Variables } from "../schedule/variables";
 import type { Evaluated, JsonObject } from "./events";
 import { type AnyModel, isHyper, type ImageModelName } from "./image-models";

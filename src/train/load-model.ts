@@ -1,8 +1,8 @@
 import type { Device } from "../gpu/device";
+import type { WaitOptions } from "../gpu/wait-options";
 import { type Shape, size } from "../graph/shape";
 import { slabsOf } from "../nn/slabs";
 import { compile } from "../schedule/executable";
-import type { WaitOptions } from "../schedule/kernels";
 import { Variables } from "../schedule/variables";
 import {
   type Checkpoint,

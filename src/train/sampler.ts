@@ -1,4 +1,5 @@
 import type { Device } from "../gpu/device";
+import type { WaitOptions } from "../gpu/wait-options";
 import { fold, key, words } from "../graph/random";
 import { remembered } from "../graph/remembered";
 import { rebuild, type Tree } from "../graph/tree";
@@ -13,7 +14,6 @@ import { add, mul, sqrt, square, sub } from "../ops/elementwise";
 import { sum } from "../ops/reduce";
 import { placeholder, read, type Variable } from "../ops/sources";
 import { compile, type Executable, type Program } from "../schedule/executable";
-import type { WaitOptions } from "../schedule/kernels";
 import { Variables } from "../schedule/variables";
 import { encodeText, type Vocabulary, vocabularyFromJson } from "../data/vocabulary";
 import {

@@ -1,8 +1,8 @@
+import type { WaitOptions } from "../gpu/wait-options";
 import type { Variable } from "../ops/sources";
 import type { HostArray } from "../ops/sources";
 import type { HostTensor } from "../nn/slabs";
 import type { Executable, Program } from "../schedule/executable";
-import type { WaitOptions } from "../schedule/kernels";
 import type { Variables } from "../schedule/variables";
 import type { Evaluated, JsonObject, Unit } from "./events";
 import type { NamedModel } from "./models";

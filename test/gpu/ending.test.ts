@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { digitsSplit } from "../../src/data/images";
 import { type Device, requestDevice } from "../../src/gpu/device";
+import type { WaitOptions } from "../../src/gpu/wait-options";
 import { bake } from "../../src/hyper/bake";
 import { hyperCnn } from "../../src/hyper/hyper-cnn";
 import { crossEntropy } from "../../src/nn/losses";
 import { adam } from "../../src/optim/optimizer";
 import { compile } from "../../src/schedule/executable";
-import type { WaitOptions } from "../../src/schedule/kernels";
 import { Variables } from "../../src/schedule/variables";
 import { saveCheckpoint } from "../../src/train/checkpoint";
 import type { RunEvent } from "../../src/train/events";

@@ -129,6 +129,43 @@ describe("values that are overwritten", () => {
     entries: [],
   });
 
+  test("a profile counts its dispatches; ended in the midst, the step is whole all the same", async () => {
+    const device = await testDevice();
+    // Each so much work that it takes a submit of its own.
+    const heavy: Op<null> = {
+      ...bump,
+      dispatch: (node, target) => bump.dispatch(node, target).map((d) => ({ ...d, flops: 1e15 })),
+    };
+    const p = four("p", 10);
+    let updated = read(p);
+    for (let i = 0; i < 3; i++) updated = apply1(heavy, null, updated);
+    using step = await compile(device, {
+      inputs: {},
+      outputs: {},
+      updates: new Map([[p, updated]]),
+    });
+    const state = async () => [step.variables.step, (await step.variables.read([p]))[0]?.[0]];
+    const early = step.profile({}, { signal: AbortSignal.abort(new Error("not at all")) });
+    await expect(early).rejects.toThrow("not at all");
+    expect(await state()).toEqual([0, 10]);
+    const reports: (readonly number[])[] = [];
+    const whole = await step.profile({}, { onProgress: (...report) => reports.push(report) });
+    expect(whole.map(({ kernel }) => kernel)).toEqual(["bump", "bump", "bump"]);
+    expect(reports).toEqual([
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ]);
+    expect(await state()).toEqual([1, 13]);
+    const abort = new AbortController();
+    const ended = step.profile(
+      {},
+      { signal: abort.signal, onProgress: () => abort.abort(new Error("enough")) },
+    );
+    await expect(ended).rejects.toThrow("enough");
+    expect(await state()).toEqual([2, 16]);
+  });
+
   test("readers of the old value run before the update, readers of the new one after it", async () => {
     const device = await testDevice();
     const p = four("p", 10);

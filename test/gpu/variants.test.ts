@@ -11,6 +11,7 @@ import { linear } from "../../src/ops/generate";
 import { matmul, matmulPair } from "../../src/ops/matmul";
 import { matmulVariants } from "../../src/ops/matmul-variants";
 import { placeholder } from "../../src/ops/sources";
+import { parseVariants, VARIANT_FORMAT } from "../../src/ops/variant-file";
 import { checkVariants, VARIANT_KERNELS } from "../../src/ops/variants";
 import { compile } from "../../src/schedule/executable";
 import { plan } from "../../src/schedule/plan";
@@ -218,6 +219,33 @@ describe("a caller's variants", () => {
     expectClose(together.bias as Float32Array, oracle(1, data.bias), tolerance, "bias");
     expectClose(together.rest as Float32Array, oracle(1, data.rest), tolerance, "rest");
     expectClose(together.pair as Float32Array, oracle(2, data.rest), tolerance, "pair");
+  });
+
+  test("a table of another adapter warns, by what tells the two apart; of another class, it applies nowhere", async () => {
+    const { gpu, adapter: here } = await testDevice();
+    const warned: string[] = [];
+    const chosen = (adapter: object, rows: readonly object[] = [{}, {}]) => {
+      warned.length = 0;
+      const small = rows.map((row) => ({ op: "matmul", kernel: "small", ...row }));
+      const text = JSON.stringify({ format: VARIANT_FORMAT, adapter, rows: small });
+      // As it reaches a page.
+      const variants = JSON.parse(JSON.stringify(parseVariants(text))) as Variant[];
+      const device = useDevice(gpu, { variants, onWarning: (message) => warned.push(message) });
+      const { kernel } = plan([product()], device.target).dispatches[0]?.dispatch ?? {};
+      return kernel?.name === "matmul_small";
+    };
+    const described = useDevice(gpu).adapter;
+    expect(chosen(described)).toBe(true);
+    expect(warned).toEqual([]);
+    // What one of two runtimes does not tell sets nothing apart.
+    expect(chosen({ software: described.software })).toBe(true);
+    expect(warned).toEqual([]);
+    expect(chosen({ ...described, vendor: "acme" })).toBe(true);
+    expect(warned).toEqual([`variants tuned on acme may not be the fastest on ${here.vendor}`]);
+    expect(chosen({ vendor: "acme", software: !described.software })).toBe(false);
+    expect(warned).toEqual([`variants tuned on acme do not apply on ${here.vendor}`]);
+    expect(chosen({ vendor: "acme", software: !described.software }, [])).toBe(false);
+    expect(warned).toEqual([]);
   });
 
   test("unknown names and values out of range are refused, before any GPU work", async () => {

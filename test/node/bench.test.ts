@@ -62,10 +62,12 @@ const broken = written(
   "@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n" +
     "@compute @workgroup_size(1) fn main() {\n  y[0] = nowhere;\n}\n",
 );
-const variants = (name: string, row: object) =>
-  written(name, JSON.stringify({ format: VARIANT_FORMAT, rows: [row] }));
-const small = variants("small.json", { op: "matmul", kernel: "small" });
-const unknown = variants("unknown.json", { op: "matmul", kernel: "warp" });
+const variants = (name: string, kernel: string, adapter: object = { software: true }) => {
+  const rows = [{ op: "matmul", kernel }];
+  return written(name, JSON.stringify({ format: VARIANT_FORMAT, adapter, rows }));
+};
+const unknown = variants("unknown.json", "warp");
+const newer = written("newer.json", JSON.stringify({ format: "hyperloom variants 2" }));
 
 test("a shader of the user's own is timed at the sizes given", () => {
   const sizes = ["--bind", "x=4096", "--bind", "y=4096", "--set", "n=1024", "--set", "factor=2"];
@@ -86,15 +88,30 @@ test("its errors come with file, line and column", () => {
   expect(stderr).toMatch(/broken\.wgsl: .*line 3, column \d+: .*nowhere/);
 });
 
-test("a table of variants chooses kernels", () => {
-  const shaders = (...args: string[]) => {
+test("a table of variants chooses kernels on adapters of its class, and says where it was tuned on another", () => {
+  const run = (...args: string[]) => {
     const shape = ["--kernel", "matmul", "--shape", "64,64,64", "--repeat", "1", "--json", "-"];
     const { stdout, stderr, status } = bench(...shape, ...args);
     expect(status, stderr).toBe(0);
-    return (JSON.parse(stdout) as BenchReport).kernels[0]?.shaders;
+    const { kernels, adapter } = JSON.parse(stdout) as BenchReport;
+    return { shaders: kernels[0]?.shaders, adapter, stderr };
   };
-  expect(shaders()).not.toEqual(["matmul_small"]);
-  expect(shaders("--variants", small)).toEqual(["matmul_small"]);
+  const own = run();
+  expect(own.shaders).not.toEqual(["matmul_small"]);
+  const { adapter } = own;
+  const same = run("--variants", variants("same.json", "small", adapter));
+  expect(same.shaders).toEqual(["matmul_small"]);
+  expect(same.stderr).not.toContain("variants tuned");
+  const another = { ...adapter, vendor: "acme" };
+  const other = run("--variants", variants("other.json", "small", another));
+  expect(other.shaders).toEqual(["matmul_small"]);
+  expect(other.stderr).toMatch(
+    `hyperloom: variants tuned on acme may not be the fastest on ${adapter.vendor}\n`,
+  );
+  const class2 = { ...another, software: !adapter.software };
+  const elsewhere = run("--variants", variants("elsewhere.json", "small", class2));
+  expect(elsewhere.shaders).toEqual(own.shaders);
+  expect(elsewhere.stderr).toMatch(`variants tuned on acme do not apply on ${adapter.vendor}\n`);
 });
 
 test("a table that --tune writes is one that --variants takes", () => {
@@ -105,6 +122,7 @@ test("a table that --tune writes is one that --variants takes", () => {
   expect(stdout).not.toContain("WRONG");
   const table = readFileSync(file, "utf8");
   expect(JSON.parse(table).tried.length).toBeGreaterThan(3);
+  expect(JSON.parse(table).adapter).toMatchObject({ vendor: expect.any(String) });
   for (const row of parseVariants(table))
     expect(row).toMatchObject({ op: "matmul", shape: "thin" });
 });
@@ -132,6 +150,10 @@ test.each([
   [["--tune", "t.json", "--filter", "nothing"], /matches nothing to tune; there are matmul huge/],
   [["--kernel", "add", "--shape", "4", "--variants", "missing.json"], /missing.json/],
   [["--kernel", "add", "--shape", "4", "--variants", unknown], /row 1: matmul: kernel warp/],
+  [
+    ["--kernel", "add", "--shape", "4", "--variants", newer],
+    /newer.json is no table of variants: its format is "hyperloom variants 2", must be/,
+  ],
   [["--filter", "nothing-like-it"], /matches no kernel and no step/],
   [["--filter", "("], /regular expression/],
   [["--kernel", "matmul"], /--kernel and --shape belong together/],

@@ -3,33 +3,16 @@
  * is meant to work.
  */
 import { spawnSync } from "node:child_process";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { formatMessage } from "publint/utils";
 import { publint } from "publint";
-import puppeteer, { type Browser } from "puppeteer-core";
+import type { Browser } from "puppeteer-core";
 import { build, preview } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  type AdapterChoice,
-  chromeFlags,
-  ensureBrowser,
-  softwareVulkanIcd,
-} from "../../src/cli/browser";
+import { drivers, install, launch, lend, pack, type Packed, root, run } from "./installed";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const adapter = (process.env.HYPERLOOM_ADAPTER ?? "auto") as AdapterChoice;
 const MOST_BYTES = 3e6;
 
 /** What a site or script says at its end. */
@@ -42,34 +25,10 @@ interface Said {
   readonly error?: string;
 }
 
-interface Packed {
-  readonly filename: string;
-  readonly unpackedSize: number;
-}
-
 let folder: string;
 let packed: Packed;
 let browser: Browser;
 let inNode: Said;
-
-/** Runs a command in the folder and returns its stdout. @throws Error with all that it said. */
-function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): string {
-  const done = spawnSync(command, args, {
-    cwd: folder,
-    encoding: "utf8",
-    // Mesa complains on stderr without a folder of its own.
-    env: { ...process.env, XDG_RUNTIME_DIR: tmpdir(), ...env },
-  });
-  if (done.status === 0) return done.stdout;
-  throw new Error(`${command} ${args.join(" ")}: ${done.error ?? `${done.stdout}${done.stderr}`}`);
-}
-
-/** Makes a package of this checkout's one of the folder's too. */
-function lend(name: string): void {
-  const target = join(folder, "node_modules", name);
-  mkdirSync(dirname(target), { recursive: true });
-  symlinkSync(join(root, "node_modules", name), target);
-}
 
 /** Opens a page of the folder, or of what Vite built of it, and waits for its last word. */
 async function open(path: string, outDir = "."): Promise<Said> {
@@ -123,19 +82,12 @@ function expectTrained({ losses = [], error }: Said): void {
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "hyperloom-package-"));
   writeFileSync(join(folder, "package.json"), '{ "type": "module", "private": true }');
-  const pack = ["pack", "--json", "--ignore-scripts", "--pack-destination", folder, root];
-  [packed] = JSON.parse(run("npm", pack)) as [Packed];
-  run("npm", ["install", "--offline", "--no-audit", "--no-fund", join(folder, packed.filename)]);
+  packed = pack(folder);
+  install(folder, packed);
   cpSync(join(root, "test/package/sites"), folder, { recursive: true });
-  browser = await puppeteer.launch({
-    executablePath: ensureBrowser(),
-    args: chromeFlags(adapter),
-    protocolTimeout: 0,
-  });
-  lend("webgpu");
-  const icd = process.env.VK_ICD_FILENAMES ?? softwareVulkanIcd(ensureBrowser());
-  const drivers = icd && adapter !== "gpu" ? { VK_ICD_FILENAMES: icd } : {};
-  const said = run(process.execPath, ["script.js", "checkpoint.safetensors"], drivers);
+  browser = await launch();
+  lend(folder, "webgpu");
+  const said = run(folder, "node", ["script.js", "checkpoint.safetensors"], drivers());
   inNode = JSON.parse(said) as Said;
 });
 
@@ -165,7 +117,6 @@ describe("the packed package", () => {
   });
 
   test("trains in Deno", () => {
-    const deno = join(root, "node_modules/.bin/deno");
     const env = {
       // On Linux wgpu would fall back to OpenGL, which has not even the default limits.
       ...(process.platform === "linux" ? { DENO_WEBGPU_BACKEND: "vulkan" } : {}),
@@ -173,7 +124,7 @@ describe("the packed package", () => {
       NO_COLOR: "1",
     };
     const args = ["run", "-A", "--no-lock", "script.js", "deno.safetensors"];
-    const said = JSON.parse(run(deno, args, env)) as Said;
+    const said = JSON.parse(run(folder, "deno", args, env)) as Said;
     expectTrained(said);
     expectShaders(said);
   });
@@ -223,7 +174,7 @@ describe("its types under strict, libraries checked", () => {
   });
 
   test("with @webgpu/types", () => {
-    lend("@webgpu/types");
+    lend(folder, "@webgpu/types");
     // TypeScript 6 has WebGPU in its DOM library, with which @webgpu/types is at odds by itself.
     const ours = complaints({ types: ["@webgpu/types"] }).filter((line) =>
       /^(?:types\.ts|node_modules\/hyperloom)/.test(line),
