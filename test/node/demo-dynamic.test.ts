@@ -67,8 +67,12 @@ const disabled = (page: Page, id: string): Promise<boolean> =>
   page.$eval(`#${id}`, (button) => button.getAttribute("aria-disabled") === "true");
 /** Presses "Write more" or "Write anew" and waits until both have written. */
 async function write(page: Page, id: "more" | "anew"): Promise<void> {
-  await page.click(`#${id}`);
-  expect(await disabled(page, id)).toBe(true);
+  // In one go: both may have written before a second question comes.
+  const pressed = await page.$eval(`#${id}`, (button) => {
+    (button as HTMLButtonElement).click();
+    return button.getAttribute("aria-disabled");
+  });
+  expect(pressed).toBe("true");
   await page.waitForFunction(
     (name) => document.getElementById(name)?.getAttribute("aria-disabled") === "false",
     { timeout: 100_000, polling: 50 },
