@@ -15,12 +15,14 @@ import { constant, type HostArray } from "../../src/ops/sources";
 import { reshape } from "../../src/ops/views";
 import { adam } from "../../src/optim/optimizer";
 import { compile } from "../../src/schedule/executable";
+import { Variables } from "../../src/schedule/variables";
 import { evaluation, trainStep } from "../../src/train/programs";
 import { sequenceEvaluation, sequenceStep } from "../../src/train/sequence-programs";
 import {
   type KernelCase,
   type Library,
   noise,
+  type Parameter,
   type Parameters,
   SIZES,
   type StepCase,
@@ -67,7 +69,7 @@ function stepOf({ model, train }: StepCase) {
       labels: symbols(2, B, 10),
       weight: new Float32Array(B).fill(1),
     };
-    return { program, inputs, total: 1 };
+    return { program, parameters: slabsOf(made).parameters, inputs, total: 1 };
   }
   const made = hyperLstmModel();
   const program = train
@@ -81,7 +83,7 @@ function stepOf({ model, train }: StepCase) {
     keep: new Float32Array([0]),
   };
   // An evaluation sums over the window.
-  return { program, inputs, total: train ? 1 : T * B };
+  return { program, parameters: slabsOf(made).parameters, inputs, total: train ? 1 : T * B };
 }
 
 /** The parameters from which every library starts. */
@@ -133,9 +135,16 @@ export function hyperloom(adapter: "auto" | "gpu" | "software"): Library & {
         },
       };
     },
-    step: async (step) => {
-      const { program, inputs, total } = stepOf(step);
-      const executable = await compile(device, program, { seed: SEED });
+    step: async (step, initial) => {
+      const { program, parameters, inputs, total } = stepOf(step);
+      const { variable, layout } = parameters;
+      const values = new Float32Array(layout.total);
+      for (const { name, offset } of variable.entries) {
+        values.set((initial[name] as Parameter).data, offset);
+      }
+      const variables = new Variables(device, SEED);
+      variables.write(variable, values);
+      const executable = await compile(device, program, { variables });
       return async () => {
         const { loss } = await executable.run(inputs);
         return (loss?.[0] as number) / total;

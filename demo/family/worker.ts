@@ -154,8 +154,8 @@ async function open(
   const variables = new Variables(device, seed);
   const optimizer = adam({ lr: exponentialRate(sizes.rate, 0.998, 3e-4) });
   const program = trainStep(model, meanSquaredError, optimizer, { batch: sizes.batch });
-  const step = await compile(device, program, { variables });
   if (checkpoint) restoreCheckpoint(checkpoint, variables, [...(program.updates?.keys() ?? [])]);
+  const step = await compile(device, program, { variables });
   const drawing = drawers(device, sizes);
   const frame = (): Promise<Tensors> => readTensors(variables, slabsOf(model).parameters);
 

@@ -63,11 +63,11 @@ async function open(
   const lr = exponentialRate(RATE.from, RATE.decay, RATE.floor);
   const optimizer = adam({ lr, clip: { norm: CLIP } });
   const program = trainStep(net, crossEntropy, optimizer, { batch });
+  if (checkpoint) restoreCheckpoint(checkpoint, variables, [...(program.updates?.keys() ?? [])]);
   const compiling = compile(device, program, { variables });
   // Drawn while the adapter compiles.
   const data = digits("train", settings.train);
   const step = await compiling;
-  if (checkpoint) restoreCheckpoint(checkpoint, variables, [...(program.updates?.keys() ?? [])]);
   const source = batchSource(data, { batch, seed, shuffle: true, reuse: true });
 
   return {

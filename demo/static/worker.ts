@@ -116,6 +116,7 @@ async function open(
   const net = hyperCnn({ ...(settings.model.options as HyperCnnOptions), nz });
   const variables = new Variables(device, seed);
   const program = trainStep(net, crossEntropy, optimizerOf(settings), { batch });
+  if (checkpoint) restoreCheckpoint(checkpoint, variables, [...(program.updates?.keys() ?? [])]);
   const compiling = compile(device, program, { variables });
   // Where the data are refused, it ends with the device.
   compiling.catch(() => undefined);
@@ -124,7 +125,6 @@ async function open(
     ? mnistSplit(await readMnist(asked.files))
     : digitsSplit({ train: asked.train, validation: 1, test: 1 });
   const step = await compiling;
-  if (checkpoint) restoreCheckpoint(checkpoint, variables, [...(program.updates?.keys() ?? [])]);
   const trainedOn = await (checkpoint && identity(data.train));
   if (checkpoint && trainedOn) checkData(checkpoint, trainedOn);
   const source = batchSource(data.train, { batch, seed, shuffle: true, reuse: true });

@@ -41,8 +41,8 @@ export async function inspectJob(spec: InspectSpec, context: JobContext): Promis
       const variables = new Variables(device, spec.seed);
       const { batch, length } = spec;
       const program = gradientNorms(model, { batch, length });
-      const executable = await compile(device, program, { variables });
       if (checkpoint) restoreCheckpoint(checkpoint, variables, modelVariables(model));
+      const executable = await compile(device, program, { variables });
       const outputs = await executable.run(await symbolsOf(inspected, spec, context.read));
       curves.push({ label, norms: [...(outputs.norms ?? [])].reverse() });
       executable.dispose();

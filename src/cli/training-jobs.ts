@@ -172,8 +172,8 @@ export async function evaluateJob(
   return withDevice(context, async (device) => {
     const task = taskOf(evaluationSettings(checkpoint), data, device.target.adapter);
     const variables = new Variables(device, checkpoint.seed);
-    const executable = await compile(device, task.programs().evaluation, { variables });
     restoreCheckpoint(checkpoint, variables, modelVariables(task.model));
+    const executable = await compile(device, task.programs().evaluation, { variables });
     const { dispatches, submits, bytesPlanned } = executable.stats;
     const { step } = checkpoint;
     const { batch } = task.settings;

@@ -18,7 +18,7 @@ export class Variables {
   /** Steps taken so far; schedules and the random numbers of a step follow from it. */
   step = 0;
   readonly #buffers = new Map<Variable, GPUBuffer>();
-  /** Initial values of variables that have no buffer yet. */
+  /** Values of variables that have no buffer yet: initial ones, or written. */
   readonly #ready = new Map<Variable, HostArray>();
 
   constructor(
@@ -27,9 +27,9 @@ export class Variables {
     readonly seed: number = 0,
   ) {}
 
-  /** The variables that have been used so far. */
+  /** The variables that have been used or written so far. */
   get all(): Variable[] {
-    return [...this.#buffers.keys()];
+    return [...new Set([...this.#buffers.keys(), ...this.#ready.keys()])];
   }
 
   /** Works out initial values ahead of their use; nothing is allocated on the device. */
@@ -52,7 +52,11 @@ export class Variables {
     return buffer;
   }
 
-  /** Overwrites a variable. @throws ShapeError when the number of values differs. */
+  /**
+   * Overwrites a variable. What is written before its first use takes the place of its initial
+   * values, which are then never worked out: so a model is loaded before it is compiled.
+   * @throws ShapeError when the number of values differs.
+   */
   write(variable: Variable, data: HostArray): void {
     const must = `be ${size(variable.shape)} for shape ${show(variable.shape)}`;
     expect(
@@ -62,7 +66,9 @@ export class Variables {
       data.length,
       must,
     );
-    this.device.gpu.queue.writeBuffer(this.buffer(variable), 0, data as Float32Array<ArrayBuffer>);
+    const buffer = this.#buffers.get(variable);
+    if (buffer) this.device.gpu.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+    else this.#ready.set(variable, data.slice());
   }
 
   /** The present values of variables, in one read-back. @throws DeviceLostError. */

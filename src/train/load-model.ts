@@ -8,7 +8,6 @@ import {
   type Checkpoint,
   CheckpointError,
   checkpointModel,
-  checkTensors,
   readCheckpoint,
   restoreCheckpoint,
 } from "./checkpoint";
@@ -53,8 +52,8 @@ export async function loadModel(
   }
   const { parameters, state } = slabsOf(model);
   const wanted = [parameters.variable, ...(state ? [state.variable] : [])];
-  checkTensors(checkpoint, wanted);
   const variables = new Variables(device, checkpoint.seed);
+  restoreCheckpoint(checkpoint, variables, wanted);
   const program = prediction(model, { batch, ...(options.input && { input: options.input }) });
   const [input, output] = [program.inputs.x, program.outputs.y].map(
     (t) => size(t?.shape ?? []) / batch,
@@ -65,7 +64,6 @@ export async function loadModel(
       throw error;
     },
   );
-  restoreCheckpoint(checkpoint, variables, wanted);
   const predict = async (
     x: Float32Array,
     { onProgress, signal }: WaitOptions = {},

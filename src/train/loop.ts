@@ -7,7 +7,6 @@ import {
   type Checkpoint,
   type CheckpointMetadata,
   checkData,
-  checkTensors,
   restoreCheckpoint,
   writeCheckpoint,
 } from "./checkpoint";
@@ -75,11 +74,11 @@ const SPEED_WINDOW = 20;
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { task, device, resume, signal, onEvent } = options;
   const identity = await task.identity();
+  const variables = new Variables(device, task.settings.seed);
   if (resume) {
-    checkTensors(resume, task.variables);
+    restoreCheckpoint(resume, variables, task.variables);
     checkData(resume, identity);
   }
-  const variables = new Variables(device, task.settings.seed);
   const made: Executable[] = [];
   try {
     const { step, evaluation } = task.programs();
@@ -89,7 +88,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         onEvent?.({ event: "compiling", program: name, done, total });
       made.push(await compile(device, program, { variables, onProgress, signal }));
     }
-    if (resume) restoreCheckpoint(resume, variables, task.variables);
     const metadata: Omit<CheckpointMetadata, "progress"> = {
       model: task.settings.model,
       settings: task.settings as unknown as JsonObject,

@@ -20,7 +20,6 @@ import {
   type Checkpoint,
   CheckpointError,
   checkpointModel,
-  checkTensors,
   readCheckpoint,
   restoreCheckpoint,
 } from "./checkpoint";
@@ -176,8 +175,8 @@ export async function loadSampler(
   const checkpoint = readCheckpoint(bytes, file);
   const { model, vocabulary } = languageOf(checkpoint);
   const wanted = modelVariables(model);
-  checkTensors(checkpoint, wanted);
   const variables = new Variables(device, seed);
+  restoreCheckpoint(checkpoint, variables, wanted);
   const { program, paths } = samplingProgram(model, trace);
   const executable = await compile(device, program, { variables, onProgress, signal }).catch(
     (error: unknown) => {
@@ -185,7 +184,6 @@ export async function loadSampler(
       throw error;
     },
   );
-  restoreCheckpoint(checkpoint, variables, wanted);
   const kept = [...(program.updates?.keys() ?? [])];
   const one = async (given: number | null, temperature: number): Promise<Sampled> => {
     const outputs = await executable.run({

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { key, uniform } from "../../src/graph/random";
 import { readSafetensors, writeSafetensors } from "../../src/io/safetensors";
 import { dense } from "../../src/nn/dense";
@@ -120,6 +120,31 @@ describe("a checkpoint", () => {
       step.dispose();
       variables.dispose();
     }
+  });
+
+  test("restored before anything is compiled, it takes the place of initial values", async () => {
+    const first = await trained(2);
+    const bytes = await saveCheckpoint(first.variables, { model: spec });
+    const { device } = first;
+    const model = buildModel(spec);
+    const { parameters } = slabsOf(model);
+    const initial = vi.spyOn(parameters.variable, "initial");
+    const variables = new Variables(device, 8);
+    const created = device.counts.created;
+    loadCheckpoint(bytes, "saved", variables, { variables: wanted(model) });
+    expect(device.counts.created).toBe(created);
+    // It can be saved as it is, and run.
+    const names = (file: Uint8Array) => [...readSafetensors(file, "saved").tensors.keys()].sort();
+    expect(names(await saveCheckpoint(variables, { model: spec }))).toEqual(names(bytes));
+    const program = trainStep(model, crossEntropy, optimizer, { batch: BATCH });
+    const step = await compile(device, program, { variables });
+    expect(initial).not.toHaveBeenCalled();
+    for (const executable of [first.step, step]) await executable.run(batchOf(2));
+    const [mine, theirs] = await Promise.all(
+      [variables, first.variables].map((v) => v.read(v.all)),
+    );
+    expect(mine).toEqual(theirs);
+    for (const made of [first.step, step, first.variables, variables]) made.dispose();
   });
 
   test("is refused, in one line and before any work on the device, where it does not fit", async () => {
