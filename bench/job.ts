@@ -36,6 +36,8 @@ export interface StepRow extends Spread {
   readonly stepsPerSecond: number;
   readonly samplesPerSecond: number;
   readonly first: TimedStep["first"];
+  /** Whether the first step found kernels that a step before it in this run had compiled. */
+  readonly warm: boolean;
   readonly dispatches: number;
   readonly submits: number;
   readonly bytesPlanned: number;
@@ -116,7 +118,9 @@ async function measureAll(
   const { times, ...measured } = await measure(device, subjects, repeat, { signal, onProgress });
   if (signal.aborted) throw interrupted();
   const steps: StepRow[] = [];
-  for (const step of others) steps.push(await stepRow(step, times.get(step) as Spread));
+  for (const [i, step] of others.entries()) {
+    steps.push(await stepRow(step, times.get(step) as Spread, i > 0));
+  }
   return { adapter: device.adapter, versions, ...measured, steps };
 }
 
@@ -129,7 +133,7 @@ async function ownKernel(watch: Stopwatch, shader: ShaderSpec): Promise<Prepared
   return { name, recorded, case: work, timed, dispose: () => undefined };
 }
 
-async function stepRow(step: TimedStep, at: Spread): Promise<StepRow> {
+async function stepRow(step: TimedStep, at: Spread, warm: boolean): Promise<StepRow> {
   const { dispatches, submits, bytesPlanned, bytesPeak } = step.stats();
   return {
     name: step.name,
@@ -137,6 +141,7 @@ async function stepRow(step: TimedStep, at: Spread): Promise<StepRow> {
     stepsPerSecond: 1000 / at.median,
     samplesPerSecond: (1000 * step.case.samples) / at.median,
     first: step.first,
+    warm,
     dispatches,
     submits,
     bytesPlanned,

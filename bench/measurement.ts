@@ -188,7 +188,7 @@ export async function measure(
   try {
     const rows = new Rows(observer);
     for (const roof of roofCases(device.target)) {
-      const replayed = keep(await replay(device, [roof.output], {}));
+      const replayed = keep(await replay(device, [roof.output], () => ({})));
       const { recorded } = replayed;
       const timed = await watch.prepare(roof.name, recorded, await watch.time(recorded));
       rows.addRoof({ roof, replayed, timed });

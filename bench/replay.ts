@@ -46,12 +46,13 @@ const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNM
  * Plans `outputs` for `target`, by default that of the device, as `compile` does, and records the
  * dispatches. An executable uploads and reads back with every run; this one runs kernels and nothing
  * else.
- * @param inputs Values of placeholders; those left out are zero.
+ * @param inputs Values of placeholders, asked for once the plan fits the device; those left out are zero.
+ * @throws LimitError.
  */
 export async function replay(
   device: Device,
   outputs: readonly Tensor[],
-  inputs: Readonly<Record<string, HostArray>>,
+  inputs: () => Readonly<Record<string, HostArray>>,
   target = device.target,
 ): Promise<Replay> {
   const planned = plan(outputs, target);
@@ -59,7 +60,7 @@ export async function replay(
   const compiled = await Promise.all(
     dispatches.map(({ dispatch: d }) => device.pipelines.get(d.kernel, d.overrides)),
   );
-  const buffers = allocate(device, planned, inputs);
+  const buffers = allocate(device, planned, inputs());
   const uniforms: GPUBuffer[] = [];
   const range = (operand: Operand) => {
     const place = planned.places.get(operand);

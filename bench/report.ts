@@ -57,13 +57,14 @@ function kernelCells(row: KernelRow): string[] {
 
 function stepCells(row: StepRow): string[] {
   const { build, compile, run } = row.first;
+  const first = [build, compile, run].map(significant).join(" + ");
   return [
     row.name,
     significant(row.median),
     range(row),
     significant(row.stepsPerSecond),
     significant(row.samplesPerSecond),
-    [build, compile, run].map(significant).join(" + "),
+    row.warm ? `(${first})` : first,
     `${row.dispatches}`,
     `${row.submits}`,
     megabytes(row.bytesPlanned),
@@ -80,6 +81,12 @@ function shareLine({ name, kernels }: StepRow): string {
   const more = kernels.length - shown.length;
   return `- ${name}: ${shown.join(", ")}${more > 0 ? `, ${more} more` : ""}`;
 }
+
+const WARM =
+  "First steps in brackets found kernels that a step above had compiled: " +
+  "--filter '^NAME' measures one by itself.";
+const CACHED =
+  "More than 100 % of storage: data that stay in the caches; the roof is that of 16 MiB, which do not.";
 
 /** Everything as a Markdown block that may be pasted anywhere. */
 export function markdown(report: BenchReport): string {
@@ -114,6 +121,10 @@ export function markdown(report: BenchReport): string {
     if (wrong.length > 0) parts.push(wrong.join("\n"));
     const notes = report.kernels.flatMap(({ name, note }) => (note ? [`- ${name}: ${note}`] : []));
     if (notes.length > 0) parts.push(notes.join("\n"));
+    const cached = report.kernels.some(
+      ({ bound, percent = 0 }) => bound === "storage" && percent > 100,
+    );
+    if (cached) parts.push(CACHED);
   }
   if (report.ratios.length > 0) {
     parts.push(
@@ -129,14 +140,16 @@ export function markdown(report: BenchReport): string {
       "ms",
       "min–max",
       "steps/s",
-      "images/s",
+      "samples/s",
       "first ms: build + compile + run",
       "dispatches",
       "submits",
       "planned",
       "peak",
     ];
-    parts.push(table(head, report.steps.map(stepCells)), report.steps.map(shareLine).join("\n"));
+    parts.push(table(head, report.steps.map(stepCells)));
+    if (report.steps.some(({ warm }) => warm)) parts.push(WARM);
+    parts.push(report.steps.map(shareLine).join("\n"));
   }
   return parts.join("\n\n");
 }
@@ -150,32 +163,44 @@ export function parseReport(text: string, file: string): BenchReport {
   for (const line of [...text.split("\n").reverse(), text]) {
     try {
       const found = JSON.parse(line) as Partial<BenchReport> | null;
-      if (found?.event === "done" && found.roof && found.kernels && found.steps)
+      const rows = [found?.roof, found?.kernels, found?.steps];
+      const about = [found?.adapter, found?.versions, found?.machine];
+      if (rows.every(Array.isArray) && about.every((one) => typeof one === "object" && one)) {
         return found as BenchReport;
+      }
     } catch {
       // Not a line of JSON: the next may be.
     }
   }
   throw new RangeError(
-    `hyperloom: ${file} is no report of bench; write one with bench --json ${file}`,
+    `hyperloom: ${file} is no report of bench; write one with bench --json ${file} ` +
+      "(those of bench:peers and of bench --tune have other rows)",
   );
 }
 
+/** A row of any table of a report. */
+type AnyRow = Partial<Spread> & { readonly name: string; readonly wrong?: string };
+
 /** Two reports row by row, as a Markdown block: how many times faster b is than a. */
 export function compareReports(a: BenchReport, b: BenchReport): string {
-  const before = new Map(
-    [...a.roof, ...a.kernels, ...a.steps].map((row) => [row.name, row.median]),
-  );
-  const rows = [...b.roof, ...b.kernels, ...b.steps].flatMap(({ name, median: after }) => {
-    const old = before.get(name);
-    return old && after
-      ? [[name, significant(old), significant(after), significant(old / after)]]
-      : [];
+  const rowsOf = ({ roof, kernels, steps }: BenchReport): Map<string, AnyRow> =>
+    new Map([...roof, ...kernels, ...steps].map((row) => [row.name, row]));
+  const [before, after] = [rowsOf(a), rowsOf(b)];
+  const cells = (row: AnyRow | undefined): string[] => {
+    if (!row) return ["not there", ""];
+    const { median, min = 0, max = 0, samples = 0, wrong } = row;
+    if (wrong !== undefined || median === undefined) return ["WRONG", ""];
+    return [significant(median), range({ median, min, max, samples })];
+  };
+  const rows = [...new Set([...before.keys(), ...after.keys()])].map((name) => {
+    const [was, is] = [before.get(name), after.get(name)];
+    const ratio = was?.median && is?.median ? significant(was.median / is.median) : "";
+    return [name, ...cells(was), ...cells(is), ratio];
   });
-  const heading = ({ command, versions, adapter, date }: BenchReport): string =>
-    `\`${command}\`, ${versions.runtime}, ${adapterName(adapter)}, ${date}`;
+  const heading = ({ command, versions, adapter, date, machine }: BenchReport): string =>
+    `\`${command}\`, ${versions.runtime}, ${adapterName(adapter)}, ${machine.cores} × ${machine.cpu}, ${date}`;
   return [
     `A: ${heading(a)}  \nB: ${heading(b)}`,
-    table(["median", "A ms", "B ms", "A / B"], rows),
+    table(["median", "A ms", "min–max", "B ms", "min–max", "A / B"], rows),
   ].join("\n\n");
 }

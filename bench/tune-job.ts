@@ -22,6 +22,8 @@ export interface TuneResult {
   readonly clock: Stopwatch["clock"];
   readonly rows: readonly MeasuredVariant[];
   readonly tried: readonly Tried[];
+  /** What ended it before all classes were measured; the rows of those that were are good. */
+  readonly stopped?: string;
 }
 
 /** The classes that a spec asks for. @throws RangeError naming those that there are. */
@@ -39,7 +41,8 @@ export function tuningSelection(
 
 /**
  * Measures the variants of every kernel that has some, class by class of shapes. The device takes no
- * variants of the caller's: rows are compared with the library's own.
+ * variants of the caller's: rows are compared with the library's own. What ends it after a class is
+ * measured (the signal, a lost device) leaves the classes before.
  * @throws RangeError from `tuningSelection`; DeviceLostError, GpuHangError.
  */
 export async function tuneJob(spec: TuneSpec, context: JobContext): Promise<TuneResult> {
@@ -49,16 +52,25 @@ export async function tuneJob(spec: TuneSpec, context: JobContext): Promise<Tune
     const watch = new Stopwatch(device);
     const rows: MeasuredVariant[] = [];
     const tried: Tried[] = [];
+    let stopped: string | undefined;
     for (const [done, tuned] of classes.entries()) {
       const report = (name: string): void => {
         if (signal.aborted) throw new Error("hyperloom: the bench was interrupted");
         const event: BenchProgress = { event: "progress", done, total: classes.length, name };
         emit(event);
       };
-      const result = await tuneClass(watch, tuned, spec.repeat, report);
-      if (result.row) rows.push(result.row);
-      tried.push(...result.tried);
+      try {
+        const result = await tuneClass(watch, tuned, spec.repeat, report);
+        if (result.row) rows.push(result.row);
+        tried.push(...result.tried);
+      } catch (error) {
+        if (done === 0) throw error;
+        const reason = (error as Error).message.replace(/^hyperloom: /, "");
+        stopped = `${reason}; ${done} of ${classes.length} classes are measured`;
+        break;
+      }
     }
-    return { adapter: device.adapter, versions, clock: watch.clock, rows, tried };
+    const found = { adapter: device.adapter, versions, clock: watch.clock, rows, tried };
+    return { ...found, ...(stopped !== undefined && { stopped }) };
   });
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { type BenchProgress, type BenchSpec, selection } from "../../bench/job";
 import { type BenchReport, compareReports, markdown, parseReport } from "../../bench/report";
@@ -6,12 +6,13 @@ import { asUsage, UsageError } from "./errors";
 import { type TuneSpec, tuningSelection } from "../../bench/tune-job";
 import type { JobEvent } from "./job";
 import type { JobResult, JobSpec } from "./jobs";
+import { fileText } from "./file-text";
 import { type GlobalOptions, positiveInteger } from "./options";
 import { Output } from "./output";
 import { reportOrigin } from "./report-origin";
 import { runJob } from "./runtimes";
 import { addShaderFlags, type ShaderFlags, shaderSpec } from "./shader-flags";
-import { sayTuned, writeTable } from "./tune";
+import { openTable, sayTuned, writeTable } from "./tune";
 
 interface BenchOptions extends GlobalOptions, ShaderFlags {
   readonly ladder?: number | true;
@@ -29,8 +30,12 @@ export function registerBench(program: Command): void {
     .command("bench")
     .description("measure the adapter's roof, kernels and training steps; check each kernel first")
     .option("--filter <regexp>", "only kernels and steps whose name matches")
-    .option("--kernel <op>", "one kernel, at the sizes of --shape")
-    .option("--shape <sizes>", "sizes with commas or x between, such as 512,512,512", sizes)
+    .option("--kernel <op>", "one kernel, at the sizes of --shape; a name that is none lists all")
+    .option(
+      "--shape <sizes>",
+      "sizes with commas or x between, such as 512,512,512 for the M,N,K of matmul; too few list the axes",
+      sizes,
+    )
     .option(
       "--ladder [n]",
       "matmul of n × n matrices, from the naive kernel to the library's (default: 512)",
@@ -44,8 +49,10 @@ export function registerBench(program: Command): void {
     async (second: string | undefined, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<BenchOptions>();
       const { compare: first, tune: file } = options;
-      if (first !== undefined || second !== undefined) compare(first, second);
-      else if (file !== undefined) await tune(file, options);
+      if (first !== undefined || second !== undefined) {
+        expectAlone(options);
+        compare(first, second);
+      } else if (file !== undefined) await tune(file, options);
       else await bench(options);
     },
   );
@@ -61,7 +68,7 @@ function compare(first: string | undefined, second: string | undefined): void {
   if (first === undefined || second === undefined)
     throw new UsageError("give bench --compare A.json B.json");
   const [a, b] = [first, second].map((file) =>
-    asUsage(() => parseReport(readFileSync(file, "utf8"), file)),
+    asUsage(() => parseReport(fileText("--compare", file), file)),
   );
   process.stdout.write(`${compareReports(a as BenchReport, b as BenchReport)}\n`);
 }
@@ -89,6 +96,21 @@ async function run<K extends "bench" | "tune">(
   } finally {
     process.off("SIGINT", interrupt);
   }
+}
+
+/** @throws UsageError where a flag is given that `--compare` has no use for. */
+function expectAlone({
+  kernel,
+  shape,
+  ladder,
+  wgsl,
+  tune: table,
+  filter,
+  json,
+}: BenchOptions): void {
+  const flags = { kernel, shape, ladder, wgsl, tune: table, filter, json };
+  const other = Object.entries(flags).find(([, value]) => value !== undefined);
+  if (other) throw new UsageError(`--compare reads two reports; it has no use for --${other[0]}`);
 }
 
 /** @throws UsageError where flags do not go together. */
@@ -134,18 +156,25 @@ async function bench(options: BenchOptions): Promise<void> {
 
 async function tune(file: string, options: BenchOptions): Promise<void> {
   expectTogether(options);
+  shaderSpec(options); // Refuses the flags of --wgsl.
   const { filter, repeat, json } = options;
   const spec: TuneSpec = { repeat, ...(filter !== undefined && { filter }) };
   for (const adapter of ["software", "gpu"] as const) asUsage(() => tuningSelection(spec, adapter));
+  const table = openTable(file);
   const output = new Output(json);
   try {
     const result = await run("tune", spec, options, output);
     const origin = reportOrigin("hyperloom");
-    writeTable(file, result, origin.command);
+    writeTable(table, result, origin.command);
     output.event({ event: "done", ...origin, ...result });
     sayTuned(output, result);
     output.say(`${file}: ${result.rows.length} rows; take them with --variants ${file}`);
+    if (result.stopped !== undefined) {
+      output.warn(`bench --tune: ${result.stopped}`);
+      process.exitCode = 1;
+    }
   } finally {
+    closeSync(table);
     output.close();
   }
 }

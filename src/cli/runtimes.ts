@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter } from "node:path";
 import { version } from "../../package.json";
@@ -8,6 +8,7 @@ import { parseVariants } from "../ops/variant-file";
 import { type AdapterChoice, findBrowser, softwareVulkanIcd } from "./browser";
 import { runInChrome } from "./chrome";
 import { asUsage, UsageError } from "./errors";
+import { fileText } from "./file-text";
 import type { JobEvent } from "./job";
 import { type JobName, type JobResult, type JobSpec, startJob } from "./jobs";
 
@@ -68,7 +69,7 @@ export async function runJob<K extends JobName>(
 /** @throws UsageError where the file is not there or no table of variants. */
 function chosenVariants(): readonly Variant[] {
   const file = process.env.HYPERLOOM_VARIANTS;
-  return file ? asUsage(() => parseVariants(readFileSync(file, "utf8"), file)) : [];
+  return file ? asUsage(() => parseVariants(fileText("--variants", file), file)) : [];
 }
 
 /** WebGPU in this process, and what gives it. */

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { ShaderSpec } from "../../bench/user-shader";
 import { kernelSource } from "../gpu/wgsl-text";
-import { asUsage, UsageError } from "./errors";
+import { UsageError } from "./errors";
+import { fileText } from "./file-text";
 import { positiveNumber } from "./options";
 
 /** Flags of `bench --wgsl`. */
@@ -13,12 +13,14 @@ export interface ShaderFlags {
   readonly set?: Readonly<Record<string, readonly number[]>>;
   readonly grid?: readonly number[];
   readonly flops?: number;
+  readonly entry?: string;
 }
 
 /** Adds the flags of `bench --wgsl`. */
 export function addShaderFlags(command: Command): Command {
   return command
-    .option("--wgsl <file>", "a shader of your own: entry point main, bindings in group 0")
+    .option("--wgsl <file>", "a shader of your own, bindings in group 0")
+    .option("--entry <name>", "of --wgsl: which of several @compute functions")
     .option("--bind <name=bytes>", "of --wgsl: size of a storage binding (default: 4 MiB)", bind)
     .option(
       "--set <name=value>",
@@ -66,20 +68,24 @@ function grid(text: string): number[] {
  */
 export function shaderSpec(flags: ShaderFlags): ShaderSpec | undefined {
   const { wgsl: file, bind: bytes = {}, set: values = {}, grid: sizes, flops = 0 } = flags;
+  const { entry: entryPoint } = flags;
   if (file === undefined) {
-    const alone = (["bind", "set", "grid", "flops"] as const).find((name) => flags[name]);
+    const alone = (["bind", "set", "grid", "flops", "entry"] as const).find((name) => flags[name]);
     if (alone) throw new UsageError(`--${alone} belongs to --wgsl FILE`);
     return undefined;
   }
-  let code: string;
+  const code = fileText("--wgsl", file);
+  const name = basename(file, ".wgsl");
+  let kernel: ShaderSpec["kernel"];
   try {
-    code = readFileSync(file, "utf8");
+    kernel = kernelSource(code, { name, ...(entryPoint && { entryPoint }) });
   } catch (error) {
-    throw new UsageError(`--wgsl ${file} cannot be read (${(error as Error).message})`);
+    const reason = (error as Error).message.replace(/^hyperloom: /, "");
+    throw new UsageError(reason.replace("name one as entryPoint", "name one with --entry"));
   }
   return {
     file,
-    kernel: asUsage(() => kernelSource(code, { name: basename(file, ".wgsl") })),
+    kernel,
     bytes,
     values,
     flops,

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { ftruncateSync, openSync, writeSync } from "node:fs";
 import { said, type Tried } from "../../bench/tune";
 import type { TuneResult } from "../../bench/tune-job";
 import { VARIANT_FORMAT } from "../ops/variant-file";
@@ -29,14 +29,20 @@ export function sayTuned(output: Output, { rows, tried }: TuneResult): void {
   }
 }
 
-/** Writes a table that `--variants` and `parseVariants` read. @throws UsageError. */
-export function writeTable(file: string, result: TuneResult, command: string): void {
-  const { rows, ...about } = result;
-  const date = new Date().toISOString();
-  const table = { format: VARIANT_FORMAT, command, date, rows, ...about };
+/** The file for a table, opened before anything is measured; it keeps what it holds until then. @throws UsageError. */
+export function openTable(file: string): number {
   try {
-    writeFileSync(file, `${JSON.stringify(table, null, 2)}\n`);
+    return openSync(file, "a");
   } catch (error) {
     throw new UsageError(`--tune ${file} cannot be written (${(error as Error).message})`);
   }
+}
+
+/** Writes a table that `--variants` and `parseVariants` read. */
+export function writeTable(opened: number, result: TuneResult, command: string): void {
+  const { rows, ...about } = result;
+  const date = new Date().toISOString();
+  const table = { format: VARIANT_FORMAT, command, date, rows, ...about };
+  ftruncateSync(opened);
+  writeSync(opened, `${JSON.stringify(table, null, 2)}\n`);
 }

@@ -51,7 +51,11 @@ test("a variant that computes something else, does not compile or exceeds a limi
   const honest = prepareOn(device);
   const prepare: Prepare = async (made, variant) => {
     if (variant !== wrong && variant !== broken) return honest(made, variant);
-    const kernel = idle(variant === wrong ? "y[0] = a[0] * b[0];" : "y[0] = nothing;");
+    const kernel = idle(
+      variant === wrong
+        ? "for (var i = 0u; i < 1024u; i++) { y[i] = a[i] * b[i]; }"
+        : "y[0] = nothing;",
+    );
     const op = shaderOp("idle", { shape: [m, n], dtype: "f32" }, (node) => [
       dispatch<Operand, string, string, string>(kernel, {
         bind: { a: node.inputs[0], b: node.inputs[1], y: node.outputs[0] },
@@ -62,7 +66,7 @@ test("a variant that computes something else, does not compile or exceeds a limi
       }),
     ]);
     const y = apply1(op, null, placeholder("a", [m, k]), placeholder("b", [k, n]));
-    const made2 = await replay(device, [y], made.inputs());
+    const made2 = await replay(device, [y], made.inputs);
     return { ...made2, read: () => made2.read(y) };
   };
   const tuning: TuningClass = {
@@ -87,6 +91,32 @@ test("a variant that computes something else, does not compile or exceeds a limi
   expect(measured.every((v) => v === null || v.overrides === right.overrides)).toBe(true);
   expect(measured.length).toBeGreaterThan(0);
   if (row) expect(row).toMatchObject({ shape: "vectors", ...right });
+});
+
+test("a variant with one element wrong, or unwritten, is never chosen", async () => {
+  const device = await testDevice();
+  const honest = prepareOn(device);
+  const made = kernelCase("matmul", [m, n, k]);
+  const at = 1000; // The comparison with f64 does not look at it.
+  const prepare: Prepare = async (of, variant) => {
+    const replayed = await honest(of, variant);
+    if (variant === null) return replayed;
+    const read: typeof replayed.read = async (y) => {
+      const got = await replayed.read(y);
+      got[at] = variant === wrong ? 0.5 + (got[at] as number) : Number.NaN;
+      return got;
+    };
+    return { ...replayed, read };
+  };
+  const candidates = [wrong, right];
+  const tuning: TuningClass = { op: "matmul", shape: "vectors", cases: [made], candidates };
+  const watch = new Stopwatch(device);
+  const { row, tried } = await tuneClass(watch, tuning, 1, () => undefined, prepare);
+  const reason = (of: Variant) =>
+    tried.find(({ variant }) => variant?.overrides === of.overrides)?.wrong;
+  expect(reason(wrong)).toMatch(/^element 1000 of output 0 is .*, another kernel's .* within/);
+  expect(reason(right)).toBe("element 1000 of output 0 is NaN");
+  expect(row).toBeNull();
 });
 
 test("where the library's own choice computes something else, the right one is taken", async () => {

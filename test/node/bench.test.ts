@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { type BenchResult, selection } from "../../bench/job";
 import { kernelCase } from "../../bench/kernels";
 import { spread } from "../../bench/measure";
+import type { KernelRow } from "../../bench/measurement";
 import { type BenchReport, compareReports, markdown, parseReport } from "../../bench/report";
 import { roofOf } from "../../bench/roof";
 import { parseVariants, VARIANT_FORMAT } from "../../src/ops/variant-file";
@@ -56,6 +57,10 @@ const scale = written(
   @compute @workgroup_size(SIZE) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < p.n) { y[id.x] = p.factor * x[id.x]; }
   }`,
+);
+const two = written(
+  "two.wgsl",
+  "@compute @workgroup_size(1) fn one() {} @compute @workgroup_size(1) fn other() {}",
 );
 const broken = written(
   "broken.wgsl",
@@ -148,7 +153,10 @@ test.each([
   [["--bind", "x=4"], /--bind belongs to --wgsl/],
   [["--wgsl", scale, "--ladder"], /--ladder and --wgsl do not go together/],
   [["--tune", "t.json", "--filter", "nothing"], /matches nothing to tune; there are matmul huge/],
-  [["--kernel", "add", "--shape", "4", "--variants", "missing.json"], /missing.json/],
+  [
+    ["--kernel", "add", "--shape", "4", "--variants", "missing.json"],
+    /--variants missing.json cannot be read/,
+  ],
   [["--kernel", "add", "--shape", "4", "--variants", unknown], /row 1: matmul: kernel warp/],
   [
     ["--kernel", "add", "--shape", "4", "--variants", newer],
@@ -162,12 +170,23 @@ test.each([
   [["--kernel", "fft", "--shape", "8"], /no kernel fft/],
   [["--compare", "missing.json"], /--compare A.json B.json/],
   [["--compare", "package.json", "package.json"], /package.json is no report of bench/],
+  [["--compare", "missing.json", "b.json"], /--compare missing.json cannot be read/],
+  [["--compare", "a.json", "b.json", "--filter", "x"], /--compare .* no use for --filter/],
+  [["--tune", "t.json", "--grid", "4"], /--grid belongs to --wgsl/],
+  [["--tune", "nowhere/t.json"], /--tune nowhere\/t.json cannot be written/],
+  [["--wgsl", two], /@compute functions one, other; name one with --entry/],
 ])("bench %j is refused in one line", (args, message) => {
   const { stderr, stdout, status } = bench(...args);
   expect(status).toBe(2);
   expect(stdout).toBe("");
   expect(stderr).toMatch(message);
   expect(stderr.trim().split("\n")).toHaveLength(1);
+});
+
+test("a shape that does not fit the device is refused before its data are drawn", () => {
+  const { stderr, status } = bench("--kernel", "matmul", "--shape", "100000,100000,100000");
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/maxStorageBufferBindingSize is \d+, 40000000000 needed/);
 });
 
 test("the filter picks kernels and steps by name", () => {
@@ -276,9 +295,34 @@ describe("a report", () => {
     const other = { ...report, kernels: result.kernels.map((k) => ({ ...k, median: 1 })) };
     const text = `{"event":"warning"}\n${JSON.stringify(other)}\n`;
     expect(parseReport(text, "b.json")).toEqual(other);
-    expect(compareReports(report, other)).toMatch(
-      /\| matmul M1 N1 K1 \| 2\.00 \| 1\.00 \| +2\.00 \|/,
+    const compared = compareReports(report, other);
+    expect(compared).toContain("A: `hyperloom bench`, node, v a, 2 × C, 2000");
+    expect(compared).toMatch(
+      /\| matmul M1 N1 K1 \| +2\.00 \| 1\.00–3\.00 \| +1\.00 \| 1\.00–3\.00 \| +2\.00 \|/,
     );
-    expect(() => parseReport("{}", "c.json")).toThrow("c.json is no report of bench");
+    for (const no of ["{}", '{"event":"done","roof":[],"kernels":[],"steps":[]}', '{"roof":1}']) {
+      expect(() => parseReport(no, "c.json")).toThrow("c.json is no report of bench");
+    }
+  });
+
+  test("compared with another names the rows that are wrong, or in one of them alone", () => {
+    const wrong = { name: "matmul M1 N1 K1", wrong: "element 0 is 1, expected 2" };
+    const add = { ...(result.kernels[0] as KernelRow), name: "add n8" };
+    const text = compareReports(report, { ...report, kernels: [wrong, add] });
+    expect(text).toMatch(/\| matmul M1 N1 K1 \| +2\.00 \| 1\.00–3\.00 \| +WRONG \| +\| +\|/);
+    expect(text).toMatch(/\| add n8 +\| not there \| +\| +2\.00 \| 1\.00–3\.00 \| +\|/);
+  });
+
+  test("tells a first step that found compiled kernels from one that did not", () => {
+    const first = { build: 10, compile: 200, run: 30 };
+    const counts = { dispatches: 1, submits: 1, bytesPlanned: 8, bytesPeak: 8, kernels: [] };
+    const step = { stepsPerSecond: 1, samplesPerSecond: 32, first, ...counts, ...row };
+    const cold = { ...step, name: "cnn inference B32", warm: false };
+    const warm = { ...step, name: "cnn inference B128", warm: true };
+    const text = markdown({ ...report, steps: [cold, warm] });
+    expect(text).toMatch(/\| cnn inference B32 .*\| +10\.0 \+ 200 \+ 30\.0 \|/);
+    expect(text).toMatch(/\| cnn inference B128 .*\| +\(10\.0 \+ 200 \+ 30\.0\) \|/);
+    expect(text).toContain("First steps in brackets");
+    expect(markdown({ ...report, steps: [cold] })).not.toContain("brackets");
   });
 });
