@@ -6,7 +6,14 @@ import type { NamedCase } from "./kernel-case";
 import { defaultCases, kernelCase, ladderCases } from "./kernels";
 import type { Spread, Stopwatch } from "./measure";
 import { type Measurement, measure, type Progress } from "./measurement";
-import { type KernelShare, prepareStep, type StepCase, stepCases, type TimedStep } from "./steps";
+import {
+  type KernelShare,
+  type PipelineTime,
+  prepareStep,
+  type StepCase,
+  stepCases,
+  type TimedStep,
+} from "./steps";
 import { checkShader, prepareUserShader, type ShaderSpec } from "./user-shader";
 
 /** What to measure. */
@@ -19,6 +26,8 @@ export interface BenchSpec {
   readonly ladder?: number;
   /** A shader of the user's own. */
   readonly shader?: ShaderSpec;
+  /** Whether the kernels of a step are compiled one after another, each timed. */
+  readonly pipelines?: boolean;
   readonly repeat: number;
 }
 
@@ -43,6 +52,7 @@ export interface StepRow extends Spread {
   readonly bytesPlanned: number;
   readonly bytesPeak: number;
   readonly kernels: readonly KernelShare[];
+  readonly pipelines?: readonly PipelineTime[];
 }
 
 /** All that was measured. */
@@ -97,7 +107,7 @@ async function measureAll(
   device: Device,
   kernels: readonly NamedCase[],
   stepCases: readonly StepCase[],
-  { repeat, shader }: BenchSpec,
+  { repeat, shader, pipelines = false }: BenchSpec,
   { emit, signal, versions }: JobContext,
 ): Promise<BenchResult> {
   const onProgress = ({ phase, done, total, name }: Progress): void => {
@@ -111,7 +121,7 @@ async function measureAll(
     if (signal.aborted) throw interrupted();
     const total = stepCases.length + kernels.length;
     onProgress({ phase: "preparing", done, total, name: step.name });
-    others.push(await prepareStep(device, step));
+    others.push(await prepareStep(device, step, pipelines));
   }
   const own = shader && ((watch: Stopwatch) => ownKernel(watch, shader));
   const subjects = { kernels, others, ...(own && { own }) };
@@ -147,5 +157,6 @@ async function stepRow(step: TimedStep, at: Spread, warm: boolean): Promise<Step
     bytesPlanned,
     bytesPeak,
     kernels: await step.shares(),
+    ...(step.pipelines && { pipelines: step.pipelines }),
   };
 }

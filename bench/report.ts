@@ -88,6 +88,22 @@ const WARM =
 const CACHED =
   "More than 100 % of storage: data that stay in the caches; the roof is that of 16 MiB, which do not.";
 
+/** What the kernels of a step take to compile, one after another. */
+function pipelineTable({ name, pipelines = [] }: StepRow): string {
+  const rows = pipelines.map(({ kernel, overrides, milliseconds }) => [
+    kernel,
+    significant(milliseconds),
+    Object.entries(overrides)
+      .map(([override, value]) => `${override} ${value}`)
+      .join(", "),
+  ]);
+  const total = pipelines.reduce((sum, p) => sum + p.milliseconds, 0);
+  return table(
+    [`${name}: pipeline`, "ms to compile", "overrides"],
+    [...rows, ["all", significant(total), ""]],
+  );
+}
+
 /** Everything as a Markdown block that may be pasted anywhere. */
 export function markdown(report: BenchReport): string {
   const { adapter, versions, machine, clock } = report;
@@ -150,6 +166,7 @@ export function markdown(report: BenchReport): string {
     parts.push(table(head, report.steps.map(stepCells)));
     if (report.steps.some(({ warm }) => warm)) parts.push(WARM);
     parts.push(report.steps.map(shareLine).join("\n"));
+    parts.push(...report.steps.filter((row) => row.pipelines).map(pipelineTable));
   }
   return parts.join("\n\n");
 }

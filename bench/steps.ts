@@ -13,8 +13,10 @@ import {
   compile,
   type Executable,
   type ExecutableStats,
+  planProgram,
   type Program,
 } from "../src/schedule/executable";
+import { kernelsOf } from "../src/schedule/kernels";
 import { prediction, trainStep } from "../src/train/programs";
 import { sequenceEvaluation, sequenceStep } from "../src/train/sequence-programs";
 import type { AnyModel } from "../src/train/image-models";
@@ -43,11 +45,20 @@ export interface KernelShare {
   readonly dispatches: number;
 }
 
+/** What it takes to compile one kernel by itself. */
+export interface PipelineTime {
+  readonly kernel: string;
+  readonly overrides: Readonly<Record<string, number>>;
+  readonly milliseconds: number;
+}
+
 /** A step that is compiled and has run once. */
 export interface TimedStep extends Timed {
   readonly case: StepCase;
   /** Milliseconds from nothing to the first result: graph, compilation, run. */
   readonly first: { readonly build: number; readonly compile: number; readonly run: number };
+  /** Of its different kernels, longest first, where that was asked for. */
+  readonly pipelines?: readonly PipelineTime[];
   readonly stats: () => ExecutableStats;
   readonly shares: () => Promise<KernelShare[]>;
 }
@@ -123,11 +134,34 @@ export function stepCases(): StepCase[] {
   return [...images, ...sequences, ...heavy];
 }
 
-/** Builds, compiles and runs a step for the first time, on noise. */
-export async function prepareStep(device: Device, step: StepCase): Promise<TimedStep> {
+/** Compiles the different kernels of a program one after another. */
+async function compiledAlone(device: Device, program: Program): Promise<PipelineTime[]> {
+  const times = new Map<string, PipelineTime>();
+  for (const [kernel, overrides] of kernelsOf(
+    planProgram(program, device.target).planned.dispatches,
+  )) {
+    const key = `${JSON.stringify(overrides)}${kernel.code}`;
+    if (times.has(key)) continue;
+    const began = performance.now();
+    await device.pipelines.get(kernel, overrides);
+    times.set(key, { kernel: kernel.name, overrides, milliseconds: performance.now() - began });
+  }
+  return [...times.values()].sort((a, b) => b.milliseconds - a.milliseconds);
+}
+
+/**
+ * Builds, compiles and runs a step for the first time, on noise.
+ * @param alone Whether its kernels are compiled one after another, each timed.
+ */
+export async function prepareStep(
+  device: Device,
+  step: StepCase,
+  alone: boolean,
+): Promise<TimedStep> {
   const began = performance.now();
   const { program, inputs } = step.build();
   const built = performance.now();
+  const pipelines = alone ? await compiledAlone(device, program) : undefined;
   const executable = await compile(device, program, { seed: 1 });
   const compiled = performance.now();
   const run = async (): Promise<void> => {
@@ -141,6 +175,7 @@ export async function prepareStep(device: Device, step: StepCase): Promise<Timed
     name: step.name,
     case: step,
     first: { build: built - began, compile: compiled - built, run: ran - compiled },
+    ...(pipelines && { pipelines }),
     sample: async () => {
       const start = performance.now();
       await run();

@@ -86,15 +86,20 @@ function stepOf({ model, train }: StepCase) {
   return { program, parameters: slabsOf(made).parameters, inputs, total: train ? 1 : T * B };
 }
 
+// An untrained language model's loss is log V whatever its cell computes. Inference, of which no
+// later loss tells, has output weights so many times as large, for logits of about 1.
+const TRAINED = 200;
+
 /** The parameters from which every library starts. */
-export function initialParameters({ model }: StepCase): Parameters {
+export function initialParameters({ model, train }: StepCase): Parameters {
   const { variable } = slabsOf(model === "hyper-cnn" ? hyperCnn() : hyperLstmModel()).parameters;
   const values = variable.initial(SEED) as Float32Array;
   return Object.fromEntries(
-    (variable.entries ?? []).map(({ name, shape, offset }) => [
-      name,
-      { shape, data: values.slice(offset, offset + size(shape)) },
-    ]),
+    variable.entries.map(({ name, shape, offset }) => {
+      const data = values.slice(offset, offset + size(shape));
+      const enlarged = !train && name === "W_s";
+      return [name, { shape, data: enlarged ? data.map((w) => TRAINED * w) : data }];
+    }),
   );
 }
 

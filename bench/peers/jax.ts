@@ -113,10 +113,10 @@ function lstmUpdate(pre: JaxArray, c: JaxArray): { h: JaxArray; c: JaxArray } {
 
 function hyperLstmLoss(p: Tree, x: JaxArray, labels: JaxArray): JaxArray {
   const { batch: B, length: T, symbols: V, units: H, hyperUnits, nz } = SIZES;
-  // What depends on x alone is one product for all steps.
-  const hot = nn.oneHot(x, V);
-  const xg = np.split(np.matmul(hot.ref, one(p, "cell.W_x")), T, 0);
-  const xh = np.split(np.matmul(hot, one(p, "cell.hyper.W_xx")).add(one(p, "cell.hyper.b")), T, 0);
+  // What depends on x alone is looked up for all steps at once.
+  const xg = np.split(np.take(one(p, "cell.W_x"), x.ref, 0), T, 0);
+  const hyperRows = np.take(one(p, "cell.hyper.W_xx"), x, 0).add(one(p, "cell.hyper.b"));
+  const xh = np.split(hyperRows, T, 0);
   const b_z = np.concatenate([one(p, "cell.b_z").reshape([8 * nz]), np.zeros([4 * nz])]);
   const [W_h, W_xh, W_hh] = ["cell.W_h", "cell.hyper.W_xh", "cell.hyper.W_hh"].map((name) =>
     one(p, name),

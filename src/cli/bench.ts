@@ -22,6 +22,7 @@ interface BenchOptions extends GlobalOptions, ShaderFlags {
   readonly shape?: readonly number[];
   readonly repeat: number;
   readonly compare?: string;
+  readonly pipelines?: true;
 }
 
 /** Adds `bench`: the adapter's roof, kernels against it, and whole steps; `--tune`: their variants. */
@@ -41,6 +42,7 @@ export function registerBench(program: Command): void {
       "matmul of n × n matrices, from the naive kernel to the library's (default: 512)",
       positiveInteger,
     )
+    .option("--pipelines", "of steps: compile their kernels one after another and time each")
     .option("--tune <file>", "measure each kernel's variants here and write a table for --variants")
     .option("--repeat <n>", "samples of each", positiveInteger, 10)
     .option("--compare <a.json> <b.json>", "print two reports of --json side by side")
@@ -115,7 +117,7 @@ function expectAlone({
 
 /** @throws UsageError where flags do not go together. */
 function expectTogether(options: BenchOptions): void {
-  const { kernel, shape, ladder, wgsl, tune: table, filter } = options;
+  const { kernel, shape, ladder, wgsl, tune: table, filter, pipelines } = options;
   if ((kernel === undefined) !== (shape === undefined)) {
     throw new UsageError(
       "--kernel and --shape belong together, such as --kernel matmul --shape 512,512,512",
@@ -124,18 +126,21 @@ function expectTogether(options: BenchOptions): void {
   const what = { "--kernel": kernel, "--ladder": ladder, "--wgsl": wgsl, "--tune": table };
   const given = Object.entries(what).flatMap(([flag, value]) => (value === undefined ? [] : flag));
   if (given.length > 1) throw new UsageError(`${given.join(" and ")} do not go together`);
+  if (pipelines && given.length > 0)
+    throw new UsageError(`--pipelines is of steps; it does not go together with ${given[0]}`);
   if (filter !== undefined && given.length > 0 && table === undefined)
     throw new UsageError(`--filter and ${given[0]} do not go together`);
 }
 
 async function bench(options: BenchOptions): Promise<void> {
   expectTogether(options);
-  const { filter, kernel, shape, ladder, repeat, json } = options;
+  const { filter, kernel, shape, ladder, repeat, json, pipelines } = options;
   const shader = shaderSpec(options);
   const spec: BenchSpec = {
     repeat,
     filter,
     ...(shader && { shader }),
+    ...(pipelines && { pipelines }),
     ...(ladder !== undefined && { ladder: ladder === true ? 512 : ladder }),
     ...(kernel && shape && { kernel: { op: kernel, shape } }),
   };

@@ -98,14 +98,17 @@ export const matmulVariants: VariantTable = {
       shape: "large",
       kernel: "quad",
       overrides: { ROWS: [4, 8], COLS: [4, 8] },
-      measured: "8 × 8: 5.3 on SwiftShader; compiles in 230 ms, 16 × 8 in 410 ms at 5.7",
+      measured:
+        "8 × 8: 5.3 on SwiftShader; compiles in 230 ms, 16 × 8 in 410 ms at 5.7, with which a HyperLSTM's " +
+        "training step takes 592 ms in place of 640, 16 × 16 in 720",
     },
     {
       adapter: "software",
       shape: "vectors",
       kernel: "quad",
       overrides: { ROWS: [4, 8], COLS: [4, 8] },
-      measured: "as large",
+      measured:
+        "8 × 8: 0.21 and 0.28 ms at 12 of 32 × 16 × 64 and at 32 × 256 × 64, 8 × 16: 0.21 and 0.25",
     },
     {
       adapter: "software",
@@ -133,7 +136,9 @@ export const matmulVariants: VariantTable = {
       adapter: "software",
       shape: "thin",
       kernel: "small",
-      measured: "one dispatch where the register kernel takes packing and a sum of splits",
+      measured:
+        "0.60 ms at 32 × 10 × 784, a quad of 8 × 8 with its packing and sum of splits 0.34, for which " +
+        "it compiles 80 to 150 ms longer",
     },
     {
       adapter: "gpu",

@@ -1,5 +1,6 @@
 import { BufferUsage, type BufferRange, MAP_READ, padded } from "../gpu/buffers";
 import type { Device, Running } from "../gpu/device";
+import type { Target } from "../gpu/dispatch";
 import { DisposedError } from "../gpu/errors";
 import type { Pipeline } from "../gpu/pipelines";
 import { encode, type Profile, profile, type Recorded } from "../gpu/record";
@@ -75,6 +76,19 @@ interface Copy {
 // Runs in flight before the caller has to wait for a result.
 const STAGING_BUFFERS = 3;
 
+/** A program with its plan, and with what its updates take of other variables copied first. */
+export function planProgram(program: Program, target: Target): { staged: Program; planned: Plan } {
+  const updates = new Map<Variable, Tensor>();
+  for (const [variable, value] of program.updates ?? []) {
+    // Updates are copied one after another: the value of another variable is taken before that.
+    const { op, attrs } = viewed(value).node;
+    const other = op === variableOp && attrs !== variable;
+    updates.set(variable, other ? copy(value) : value);
+  }
+  const planned = plan([...Object.values(program.outputs), ...updates.values()], target);
+  return { staged: { ...program, updates }, planned };
+}
+
 /**
  * Plans a program, allocates what it needs and compiles its kernels.
  * @throws LimitError before anything is allocated, GpuError naming a kernel that does not compile,
@@ -87,15 +101,7 @@ export async function compile(
 ): Promise<Executable> {
   device.check("compile");
   options.signal?.throwIfAborted();
-  const updates = new Map<Variable, Tensor>();
-  for (const [variable, value] of program.updates ?? []) {
-    // Updates are copied one after another: the value of another variable is taken before that.
-    const { op, attrs } = viewed(value).node;
-    const other = op === variableOp && attrs !== variable;
-    updates.set(variable, other ? copy(value) : value);
-  }
-  const staged = { ...program, updates };
-  const planned = plan([...Object.values(program.outputs), ...updates.values()], device.target);
+  const { staged, planned } = planProgram(program, device.target);
   const variables = options.variables ?? new Variables(device, options.seed);
   // The runtime compiles elsewhere, once this task has ended: initial values are made meanwhile.
   const [pipelines] = await Promise.all([

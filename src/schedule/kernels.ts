@@ -1,8 +1,22 @@
 import type { Device } from "../gpu/device";
 import type { Dispatch } from "../gpu/dispatch";
+import type { KernelSource } from "../gpu/kernel-source";
 import type { Pipeline } from "../gpu/pipelines";
 import type { WaitOptions } from "../gpu/wait-options";
 import type { Scheduled } from "./plan";
+
+/** Kernel and overrides of each dispatch; a wider kernel that is needed anyway serves for both. */
+export function kernelsOf(
+  dispatches: readonly Scheduled[],
+): (readonly [KernelSource, Dispatch<unknown>["overrides"]])[] {
+  const key = (code: string, overrides: Dispatch<unknown>["overrides"]): string =>
+    `${JSON.stringify(overrides)}${code}`;
+  const needed = new Set(dispatches.map(({ dispatch: d }) => key(d.kernel.code, d.overrides)));
+  return dispatches.map(({ dispatch: { kernel, overrides, wider } }) => {
+    const both = { ...overrides, ...wider };
+    return [kernel, needed.has(key(kernel.code, both)) ? both : overrides];
+  });
+}
 
 /**
  * The compiled kernels of dispatches, in their order; progress counts different ones. A runtime
@@ -15,13 +29,7 @@ export async function compileKernels(
   { onProgress, signal }: WaitOptions,
 ): Promise<Pipeline[]> {
   signal?.throwIfAborted();
-  const key = (code: string, overrides: Dispatch<unknown>["overrides"]): string =>
-    `${JSON.stringify(overrides)}${code}`;
-  const needed = new Set(dispatches.map(({ dispatch: d }) => key(d.kernel.code, d.overrides)));
-  const asked = dispatches.map(({ dispatch: { kernel, overrides, wider } }) => {
-    const both = { ...overrides, ...wider };
-    return device.pipelines.get(kernel, needed.has(key(kernel.code, both)) ? both : overrides);
-  });
+  const asked = kernelsOf(dispatches).map((kernel) => device.pipelines.get(...kernel));
   const different = new Set(asked);
   let done = 0;
   for (const kernel of different) {

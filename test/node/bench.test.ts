@@ -173,6 +173,7 @@ test.each([
   [["--compare", "missing.json", "b.json"], /--compare missing.json cannot be read/],
   [["--compare", "a.json", "b.json", "--filter", "x"], /--compare .* no use for --filter/],
   [["--tune", "t.json", "--grid", "4"], /--grid belongs to --wgsl/],
+  [["--ladder", "--pipelines"], /--pipelines is of steps; .* --ladder/],
   [["--tune", "nowhere/t.json"], /--tune nowhere\/t.json cannot be written/],
   [["--wgsl", two], /@compute functions one, other; name one with --entry/],
 ])("bench %j is refused in one line", (args, message) => {
@@ -181,6 +182,20 @@ test.each([
   expect(stdout).toBe("");
   expect(stderr).toMatch(message);
   expect(stderr.trim().split("\n")).toHaveLength(1);
+});
+
+test("the kernels of a step are compiled one after another where that is asked for", () => {
+  const args = ["--filter", "^cnn inference B32", "--pipelines", "--repeat", "1", "--json", "-"];
+  const { stdout, stderr, status } = bench(...args);
+  expect(status, stderr).toBe(0);
+  const [step] = (JSON.parse(stdout) as BenchReport).steps;
+  const pipelines = step?.pipelines ?? [];
+  const sum = pipelines.reduce((total, { milliseconds }) => total + milliseconds, 0);
+  expect(pipelines.length).toBeGreaterThan(2);
+  // Nothing is left to compile for the step itself.
+  expect(step?.first.compile).toBeGreaterThanOrEqual(sum);
+  expect(step?.warm).toBe(false);
+  expect(stderr).toContain("| cnn inference B32: pipeline");
 });
 
 test("a shape that does not fit the device is refused before its data are drawn", () => {

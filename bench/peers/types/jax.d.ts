@@ -43,6 +43,7 @@ export const numpy: {
   zeros(shape: number[]): JaxArray;
   matmul(a: JaxArray, b: JaxArray): JaxArray;
   concatenate(arrays: JaxArray[], axis?: number): JaxArray;
+  take(a: JaxArray, indices: JaxArray, axis: number): JaxArray;
   split(a: JaxArray, sections: number, axis?: number): JaxArray[];
   max(a: JaxArray, axis?: number | number[]): JaxArray;
   sum(a: JaxArray, axis?: number | number[]): JaxArray;
