@@ -1,14 +1,41 @@
+import { kindOf } from "../gpu/device-array";
 import { expect } from "../graph/expect";
 import { apply1, notDifferentiable, type Op, type Tensor } from "../graph/node";
-import { type DType, type Shape, show, size } from "../graph/shape";
+import { type DType, type Shape, show, size, type TensorType } from "../graph/shape";
 
 /** Host numbers of a tensor: the array type follows the dtype. */
 export type HostArray = Float32Array | Int32Array | Uint32Array;
 
-/** The dtype whose host array type this is. */
+const KINDS: Readonly<Record<DType, string>> = {
+  f32: "Float32Array",
+  i32: "Int32Array",
+  u32: "Uint32Array",
+};
+
+/** The dtype whose host array type this is. @throws ShapeError for anything else. */
 export function dtypeOf(data: HostArray): DType {
-  if (data instanceof Float32Array) return "f32";
-  return data instanceof Int32Array ? "i32" : "u32";
+  const found = Object.entries(KINDS).find(([, kind]) => kind === kindOf(data));
+  expect(
+    found !== undefined,
+    "constant",
+    "the data",
+    kindOf(data),
+    "be a Float32Array, Int32Array or Uint32Array",
+  );
+  return found?.[0] as DType;
+}
+
+/** @throws ShapeError unless `data` are the host numbers of a tensor of this type and shape. */
+export function expectData(
+  op: string,
+  name: string,
+  data: HostArray,
+  { dtype, shape }: TensorType,
+): void {
+  const [kind, n] = [KINDS[dtype], size(shape)];
+  const is = `${kindOf(data)} of ${data.length} values`;
+  const good = kindOf(data) === kind && data.length === n;
+  expect(good, op, name, is, `be ${kind} of ${n} for ${dtype} ${show(shape)}`);
 }
 
 /** What persists between runs: parameters, optimiser moments, running statistics. */

@@ -5,10 +5,9 @@ import { DisposedError } from "../gpu/errors";
 import type { Pipeline } from "../gpu/pipelines";
 import { encode, type Profile, profile, type Recorded } from "../gpu/record";
 import type { WaitOptions } from "../gpu/wait-options";
-import { expect } from "../graph/expect";
 import type { Tensor } from "../graph/node";
-import { ShapeError, show, size } from "../graph/shape";
-import { dtypeOf, type HostArray, type Variable, variableOp } from "../ops/sources";
+import { ShapeError, show } from "../graph/shape";
+import { expectData, type HostArray, type Variable, variableOp } from "../ops/sources";
 import { compileKernels } from "./kernels";
 import { Memory } from "./memory";
 import { copy } from "./places";
@@ -307,10 +306,7 @@ export class Executable {
       const data = inputs[name];
       if (!data)
         throw new ShapeError(`hyperloom: run: input ${name} (${dtype} ${show(shape)}) is missing`);
-      const given = dtypeOf(data);
-      const good = data.length === size(shape) && given === dtype;
-      const must = `be ${dtype} ${show(shape)} of ${size(shape)}`;
-      expect(good, "run", `input ${name}`, `${given} of ${data.length} values`, must);
+      expectData("run", `input ${name}`, data, { shape, dtype });
     }
   }
 

@@ -1,8 +1,7 @@
 import { readBack, storageBuffer } from "../gpu/buffers";
 import type { Device } from "../gpu/device";
-import { expect } from "../graph/expect";
-import { type DType, show, size } from "../graph/shape";
-import type { HostArray, Variable } from "../ops/sources";
+import { type DType, size } from "../graph/shape";
+import { expectData, type HostArray, type Variable } from "../ops/sources";
 
 /** The array type of a dtype, over bytes. */
 export function hostArray(dtype: DType, bytes: ArrayBuffer): HostArray {
@@ -55,17 +54,10 @@ export class Variables {
   /**
    * Overwrites a variable. What is written before its first use takes the place of its initial
    * values, which are then never worked out: so a model is loaded before it is compiled.
-   * @throws ShapeError when the number of values differs.
+   * @throws ShapeError for another number of values or type of array.
    */
   write(variable: Variable, data: HostArray): void {
-    const must = `be ${size(variable.shape)} for shape ${show(variable.shape)}`;
-    expect(
-      data.length === size(variable.shape),
-      variable.name,
-      "the number of values",
-      data.length,
-      must,
-    );
+    expectData("write", variable.name, data, variable);
     const buffer = this.#buffers.get(variable);
     if (buffer) this.device.gpu.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
     else this.#ready.set(variable, data.slice());

@@ -1,17 +1,21 @@
 import { describe, expect, test } from "vitest";
 import { Device, useDevice } from "../../src/gpu/device";
+import { deviceArray } from "../../src/gpu/device-array";
 import { LimitError } from "../../src/gpu/errors";
 import { apply1, notDifferentiable, type Op, type Tensor } from "../../src/graph/node";
 import { key, uniform } from "../../src/graph/random";
 import { hyperCnn } from "../../src/hyper/hyper-cnn";
+import { dense } from "../../src/nn/dense";
 import { crossEntropy } from "../../src/nn/losses";
-import { add, exp, mul } from "../../src/ops/elementwise";
+import { slabsOf } from "../../src/nn/slabs";
+import { add, cast, exp, mul } from "../../src/ops/elementwise";
 import { matmul } from "../../src/ops/matmul";
 import { sum } from "../../src/ops/reduce";
-import { placeholder, read, type Variable } from "../../src/ops/sources";
+import { constant, placeholder, read, type Variable } from "../../src/ops/sources";
 import { adam } from "../../src/optim/optimizer";
 import { compile } from "../../src/schedule/executable";
 import { gradient } from "../../src/schedule/gradient";
+import { Variables } from "../../src/schedule/variables";
 import { trainStep } from "../../src/train/programs";
 import { testDevice } from "./check-case";
 import { countingDevice } from "./counting-device";
@@ -244,14 +248,53 @@ describe("refusals, before any GPU work", () => {
     const run = await compile(device, { inputs: { x }, outputs: { y: add(x, 1) } });
     await expect(run.run({})).rejects.toThrow("input x (f32 [2, 3]) is missing");
     await expect(run.run({ x: new Float32Array(5) })).rejects.toThrow(
-      "f32 of 5 values, must be f32 [2, 3] of 6",
+      "input x is Float32Array of 5 values, must be Float32Array of 6 for f32 [2, 3]",
     );
-    await expect(run.run({ x: new Uint32Array(6) })).rejects.toThrow("is u32 of 6 values");
+    await expect(run.run({ x: new Uint32Array(6) })).rejects.toThrow("is Uint32Array of 6 values");
     await expect(run.run({ x: new Float32Array(6), z: new Float32Array(1) })).rejects.toThrow(
       "no input z",
     );
     run.dispose();
     await expect(run.run({ x: new Float32Array(6) })).rejects.toThrow("disposed");
+  });
+
+  test("arrays of other types are refused by what they are, wherever numbers come in", async () => {
+    const device = await testDevice();
+    const labels = placeholder("labels", [2], "u32");
+    const run = await compile(device, {
+      inputs: { labels },
+      outputs: { y: cast(labels, "f32") },
+    });
+    const store = new Variables(device);
+    const [variable] = [slabsOf(dense(1, 1)).parameters.variable];
+    for (const [kind, data] of Object.entries({
+      Float64Array: new Float64Array(2),
+      Uint16Array: new Uint16Array(2),
+      Uint8Array: new Uint8Array(2),
+      BigUint64Array: new BigUint64Array(2),
+      Array: [3, 9],
+      Int32Array: new Int32Array(2),
+    })) {
+      const given = data as unknown as Uint32Array;
+      await expect(run.run({ labels: given }), kind).rejects.toThrow(
+        `run: input labels is ${kind} of 2 values, must be Uint32Array of 2 for u32 [2]`,
+      );
+      expect(() => store.write(variable, given), kind).toThrow(
+        `write: parameters is ${kind} of 2 values, must be Float32Array of `,
+      );
+      if (kind === "Int32Array") continue;
+      expect(() => constant(given, [2]), kind).toThrow(`constant: the data is ${kind}, must be a`);
+      expect(() => deviceArray(device, given), kind).toThrow(
+        `deviceArray: the data are ${kind}, must be Float32Array, Int32Array or Uint32Array`,
+      );
+    }
+    const array = deviceArray(device, new Float32Array(2));
+    expect(() => array.write(new Int32Array(2) as unknown as Float32Array<ArrayBuffer>)).toThrow(
+      "write: Int32Array is given, must be a Float32Array",
+    );
+    array.dispose();
+    run.dispose();
+    expect(store.all).toEqual([]);
   });
 
   test("shape errors name the op and both shapes", () => {
