@@ -20,16 +20,16 @@ const WEIGHED = [
   {
     name: "the same, with gradients",
     entry: join(root, "test/package/sites/inference.js"),
-    bound: 45 * 1024,
+    bound: 46 * 1024,
   },
-  { name: "all of hyperloom/gpu", all: ["hyperloom/gpu"], bound: 10 * 1024 },
+  { name: "all of hyperloom/gpu", all: ["hyperloom/gpu"], bound: 11 * 1024 },
   { name: "all of hyperloom/data", all: ["hyperloom/data"], bound: 11 * 1024 },
   { name: "all of hyperloom/train", all: ["hyperloom/train"], bound: 80 * 1024 },
   { name: "all of hyperloom", all: ["hyperloom"], bound: 90 * 1024 },
   {
     name: "all entries together",
     all: ["hyperloom", "hyperloom/gpu", "hyperloom/data", "hyperloom/train"],
-    bound: 106 * 1024,
+    bound: 107 * 1024,
   },
 ];
 

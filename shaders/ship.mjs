@@ -17,7 +17,10 @@ const OPERATOR = /[-+&|<>=!*/]/;
  * @param {string} code
  */
 export function dense(code) {
-  const text = code.replace(/\/\/.*$/gm, "").replace(/\bvec([234])<([fiu])32>/g, "vec$1$2");
+  const text = code
+    .replace(/\/\/.*$/gm, "")
+    .replace(/\bvec([234])<([fiu])32>/g, "vec$1$2")
+    .replace(/\bmat([234]x[234])<f32>/g, "mat$1f");
   let out = "";
   let end = 0;
   let depth = 0;

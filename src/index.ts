@@ -245,7 +245,6 @@ export {
   modelNames,
   modelSpec,
   type ModelSpec,
-  namedModel,
   type NamedModel,
 } from "./train/models";
 export type { AllowedOptions, ModelEntry } from "./train/model-entry";

@@ -148,7 +148,7 @@ for (const job of jobs) {
     if (must(job)) failed++;
   }
   for (const report of reports.filter(({ name }) => name === job.name)) {
-    for (const part of summarise(report)) {
+    for (const part of summarise(report, process.argv.length <= 2)) {
       console.log(part.line);
       passed += part.passed;
       failed += part.failed;

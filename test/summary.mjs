@@ -62,11 +62,14 @@ const show = (names) =>
 
 /**
  * A line and the counts of each part of a report. A run that ends badly without a failed test (a
- * crash, a file that does not load, an error outside of tests) counts as one failure.
+ * crash, a file that does not load, an error outside of tests) counts as one failure. Of a whole run
+ * each test that was skipped is a failure, and so is a part without tests: what a runtime cannot do
+ * is a test of its refusal.
  * @param {Report} report
+ * @param {boolean} [whole] whether no test was left out on purpose
  * @returns {{ line: string, passed: number, failed: number }[]}
  */
-export function summarise({ name, status, tests }) {
+export function summarise({ name, status, tests }, whole = true) {
   const on = tests.find(({ meta }) => meta?.ranOn)?.meta?.ranOn ?? name;
   /** @type {readonly (readonly [string, readonly Test[]])[]} */
   const parts =
@@ -80,9 +83,17 @@ export function summarise({ name, status, tests }) {
   return parts.map(([what, some], k) => {
     const count = (/** @type {string} */ s) => some.filter((test) => test.status === s).length;
     const extra = k === 0 ? broken : 0;
-    const [passed, failed] = [count("passed"), count("failed") + extra];
-    const ended = extra > 0 ? ` (its run ended with status ${status})` : "";
-    return { line: `${what}: ${passed} passed, ${failed} failed${ended}`, passed, failed };
+    const skipped = whole ? some.length - count("passed") - count("failed") : 0;
+    const none = whole && some.length === 0 ? 1 : 0;
+    const passed = count("passed");
+    const failed = count("failed") + extra + skipped + none;
+    const ended = [
+      ...(extra > 0 ? [`its run ended with status ${status}`] : []),
+      ...(skipped > 0 ? [`${skipped} skipped`] : []),
+      ...(none > 0 ? ["no test ran"] : []),
+    ].join(", ");
+    const line = `${what}: ${passed} passed, ${failed} failed${ended && ` (${ended})`}`;
+    return { line, passed, failed };
   });
 }
 

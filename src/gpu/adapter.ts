@@ -155,11 +155,13 @@ export function requiredLimits(
   const offered = limits as unknown as Readonly<Record<string, number | undefined>>;
   for (const [limit, needed] of [...Object.entries(NEEDED), ...Object.entries(own)]) {
     const available = offered[limit];
-    if (available !== undefined && available >= needed) continue;
+    // Of alignments less is better.
+    const ratio = (available ?? Number.NaN) / needed;
+    if (limit.startsWith("min") ? ratio <= 1 : ratio >= 1) continue;
     throw new NoDeviceError(
       "missing-limit",
       `${limit} is ${available ?? "unknown"} on the adapter ${nameOfAdapter(description)}, ` +
-        `${needed} needed; ${adviceMissingLimit()}`,
+        `${needed} needed; ${available ? adviceMissingLimit() : "there is none of this name"}`,
     );
   }
   return { ...own, ...(!defaultLimits && { maxBufferSize, maxStorageBufferBindingSize }) };

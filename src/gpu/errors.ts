@@ -47,7 +47,7 @@ export class GpuHangError extends Error {
   ) {
     super(
       `hyperloom: the GPU has not answered for ${seconds} s during ${during}; end this process or page, ` +
-        "or raise the deadline of requestDevice() if the work may take so long",
+        "or raise the deadline of requestDevice()",
     );
   }
 }

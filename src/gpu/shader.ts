@@ -1,6 +1,6 @@
 import { type BufferRange, BufferUsage, packUniforms } from "./buffers";
 import type { Device } from "./device";
-import { DeviceArray } from "./device-array";
+import { DeviceArray, kindOf } from "./device-array";
 import { expectNames, MAX_WORKGROUPS_PER_DIMENSION, type UniformValue } from "./dispatch";
 import { LimitError } from "./errors";
 import type { KernelSource } from "./kernel-source";
@@ -126,17 +126,23 @@ function ranges(kernel: KernelSource, bind: ShaderCall["bind"]): BufferRange[] {
         `${given.length} were given`,
     );
   }
-  return given.map((b) => (b instanceof DeviceArray ? b.range : b));
+  return given.map((b, i) => {
+    const range = b instanceof DeviceArray ? b.range : b;
+    if (range?.buffer && kindOf(range.buffer) !== "ArrayBuffer") return range;
+    throw new TypeError(
+      `hyperloom: kernel ${kernel.name}: binding ${names[i]} is ${kindOf(b)}, must be a deviceArray`,
+    );
+  });
 }
 
 /** @throws RangeError for numbers of workgroups that cannot be. */
 function checkedGrid(name: string, grid: readonly number[]): [number, number, number] {
-  const [x = 1, y = 1, z = 1] = grid;
+  const [x = 1, y = 1, z = 1] = grid ?? [];
   const most = MAX_WORKGROUPS_PER_DIMENSION;
-  if (grid.length > 3 || ![x, y, z].every((n) => Number.isInteger(n) && n > 0 && n <= most)) {
+  if (!(grid?.length <= 3) || ![x, y, z].every((n) => Number.isInteger(n) && n > 0 && n <= most)) {
     throw new RangeError(
-      `hyperloom: kernel ${name}: grid is [${grid.join(", ")}], must be one to three integers from 1 to ${most}; ` +
-        "spread more workgroups over y",
+      `hyperloom: kernel ${name}: grid is [${grid}], must be up to three integers from 1 to ${most}; ` +
+        "round up, spread more over y",
     );
   }
   return [x, y, z];

@@ -7,6 +7,11 @@ export function expect(good: boolean, op: string, what: string, is: unknown, mus
   if (!good) throw new ShapeError(`hyperloom: ${op}: ${what} is ${is}, must ${must}`);
 }
 
+/** @throws ShapeError unless x is a tensor. */
+export function expectTensor(op: string, name: string, x: unknown): void {
+  expect(Boolean((x as { node?: unknown })?.node), op, name, typeof x, "be a tensor");
+}
+
 /** @throws ShapeError unless x is of `dtype` and, where a rank is given, has so many axes. */
 export function expectType(
   op: string,

@@ -1,4 +1,5 @@
 import type { Dispatch, Target } from "../gpu/dispatch";
+import { expectTensor } from "./expect";
 import { ShapeError, show, size, type TensorType } from "./shape";
 
 /** A symbolic value: one output of a node. It holds no numbers; an executable gives it a place. */
@@ -105,9 +106,10 @@ let nextId = 0;
 /**
  * Applies an op to tensors.
  * @returns the node's outputs.
- * @throws ShapeError from the op's shape rule, or where a size is not a positive integer.
+ * @throws ShapeError for an input that is no tensor, from the op's shape rule, or where a size is not a positive integer.
  */
 export function apply<A>(op: Op<A>, attrs: A, ...inputs: readonly Tensor[]): Listed<Tensor> {
+  for (const [k, x] of inputs.entries()) expectTensor(op.name, `input ${k}`, x);
   const given = listed(inputs);
   const types = op.shape(attrs, ...given);
   const outputs: Tensor[] = [];

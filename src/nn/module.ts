@@ -1,4 +1,5 @@
 import type { Tensor } from "../graph/node";
+import { expectTensor } from "../graph/expect";
 import { leaves, rebuild, type Tree } from "../graph/tree";
 import type { Shape } from "../graph/shape";
 import type { Init } from "./init";
@@ -108,6 +109,10 @@ export function module<
     ...(input && { input }),
     params,
     state: {},
-    apply: (context, p, state, ...inputs) => ({ outputs: apply(context, p, ...inputs), state }),
+    apply: (context, p, state, ...inputs) => {
+      // A caller that leaves out the state hands the input over in its place.
+      expectTensor(`${name}: apply(context, params, state, x)`, "x", inputs[0]);
+      return { outputs: apply(context, p, ...inputs), state };
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { fold, key } from "../graph/random";
 import { remembered } from "../graph/remembered";
-import { type Shape, size } from "../graph/shape";
+import { expect } from "../graph/expect";
+import { type Shape, show, size } from "../graph/shape";
 import type { Tree } from "../graph/tree";
 import { type HostArray, read, type Variable } from "../ops/sources";
 import { type SlabLayout, slabLayout, unpack } from "../ops/views";
@@ -16,6 +17,10 @@ export interface Slab {
 /** A slab for a tree of specs; each value starts from its own key, folded from seed and path. */
 export function slab(name: string, tree: Tree<ParamSpec> | Tree<StateSpec>): Slab {
   const found = specs(tree as Tree<StateSpec>);
+  for (const { path, value } of found) {
+    const good = value.shape.every((d) => Number.isSafeInteger(d) && d > 0);
+    expect(good, name, path, show(value.shape), "consist of positive integers");
+  }
   const layout = slabLayout(found.map(({ value }) => value.shape));
   const initial = (seed: number): Float32Array => {
     const data = new Float32Array(layout.total);

@@ -20,7 +20,7 @@ export function dtypeOf(data: HostArray): DType {
     "constant",
     "the data",
     kindOf(data),
-    "be a Float32Array, Int32Array or Uint32Array",
+    `be ${Object.values(KINDS).join(" or ")}`,
   );
   return found?.[0] as DType;
 }
@@ -35,7 +35,7 @@ export function expectData(
   const [kind, n] = [KINDS[dtype], size(shape)];
   const is = `${kindOf(data)} of ${data.length} values`;
   const good = kindOf(data) === kind && data.length === n;
-  expect(good, op, name, is, `be ${kind} of ${n} for ${dtype} ${show(shape)}`);
+  expect(good, op, name, is, `be ${kind} ${show(shape)} of ${n}`);
 }
 
 /** What persists between runs: parameters, optimiser moments, running statistics. */

@@ -49,6 +49,17 @@ function rate(lr: number | Schedule, t: number): number {
   return typeof lr === "number" ? lr : lr.at(t);
 }
 
+/** @throws RangeError for a setting that is no number, negative, or of a mean over steps and not below 1. */
+function expectSettings(name: string, settings: Readonly<Record<string, unknown>>): void {
+  for (const [key, value] of Object.entries(settings)) {
+    const below = /^(beta|momentum)/.test(key) ? 1 : Infinity;
+    // A schedule is an object.
+    if (typeof value === "number" ? !(value >= 0 && value < below) : typeof value === "string") {
+      throw new RangeError(`hyperloom: ${name}: ${key} is ${value}, must be in [0, ${below})`);
+    }
+  }
+}
+
 function clipSettings(clip: Clip | undefined): Record<string, string | number> {
   return clip ? { clip: clip.norm, clipRule: clip.rule ?? "pytorch" } : {};
 }
@@ -69,6 +80,7 @@ export interface AdamOptions {
 function adamLike(name: string, decoupled: boolean, options: AdamOptions): Optimizer {
   const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, epsPlacement = "pytorch" } = options;
   const { weightDecay = 0, clip } = options;
+  expectSettings(name, { lr, beta1, beta2, eps, weightDecay, clip: clip?.norm });
   return {
     name,
     moments: ["m", "v"],
@@ -96,12 +108,16 @@ function adamLike(name: string, decoupled: boolean, options: AdamOptions): Optim
 /**
  * Adam, Kingma and Ba 2015: m = β1 m + (1−β1) g, v = β2 v + (1−β2) g²,
  * p −= lr/(1−β1ᵗ) · m / (√v/√(1−β2ᵗ) + eps). Weight decay, if any, is added to g (L2).
+ * @throws RangeError for settings that are negative or no numbers, betas from 1.
  */
 export function adam(options: AdamOptions = {}): Optimizer {
   return adamLike("adam", false, options);
 }
 
-/** AdamW, Loshchilov and Hutter 2019: Adam, with p −= lr · weightDecay · p apart from the gradient. */
+/**
+ * AdamW, Loshchilov and Hutter 2019: Adam, with p −= lr · weightDecay · p apart from the gradient.
+ * @throws RangeError as `adam`.
+ */
 export function adamW(options: AdamOptions = {}): Optimizer {
   return adamLike("adamw", true, { weightDecay: 0.01, ...options });
 }
@@ -118,9 +134,11 @@ export interface SgdOptions {
 /**
  * Stochastic gradient descent, PyTorch's form: g += weightDecay · p; buf = g at first, then
  * momentum · buf + g; p −= lr · buf, or lr · (g + momentum · buf) with Nesterov's momentum.
+ * @throws RangeError for settings that are negative or no numbers, a momentum from 1.
  */
 export function sgd(options: SgdOptions = {}): Optimizer {
   const { lr = 0.1, momentum = 0, nesterov = false, weightDecay = 0, clip } = options;
+  expectSettings("sgd", { lr, momentum, weightDecay, clip: clip?.norm });
   return {
     name: "sgd",
     moments: ["momentum"],

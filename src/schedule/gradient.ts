@@ -59,14 +59,18 @@ export function pullBack(
   for (const node of nodes) {
     const dy = node.outputs.map((y) => arrived.get(y) ?? null);
     if (dy.every((d) => d === null)) continue;
-    // A bundle may have been built without gradients: see the README on __HYPERLOOM_INFERENCE__.
-    if (!(node.op as Partial<typeof node.op>).gradient) {
+    const { name, gradient: rule } = node.op as Partial<typeof node.op>;
+    if (!rule) {
       throw new GradientError(
-        `hyperloom: the gradient of ${node.op.name} was left out of this bundle; build it without ` +
-          "the definition of __HYPERLOOM_INFERENCE__",
+        `hyperloom: ${name} has no gradient; add one, or build without __HYPERLOOM_INFERENCE__`,
       );
     }
-    const dx = node.op.gradient(kept(node), listed(dy));
+    const dx = rule(kept(node), listed(dy));
+    if (dx.length !== node.inputs.length) {
+      throw new GradientError(
+        `hyperloom: ${name}: its gradient has ${dx.length} of ${node.inputs.length} entries`,
+      );
+    }
     for (const [i, x] of node.inputs.entries()) {
       const d = dx[i];
       if (d && (nodes.has(x.node) || wanted.has(x))) arrive(x, d);

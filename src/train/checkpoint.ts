@@ -1,3 +1,4 @@
+import { kindOf } from "../gpu/device-array";
 import { show, size } from "../graph/shape";
 import {
   readSafetensors,
@@ -110,6 +111,9 @@ export function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
   const fail = (reason: string, cause?: unknown): never => {
     throw new CheckpointError(file, reason, { cause });
   };
+  if (kindOf(bytes) !== "Uint8Array") {
+    fail(`it is ${kindOf(bytes)}, must be a Uint8Array: new Uint8Array(arrayBuffer)`);
+  }
   let found: ReturnType<typeof readSafetensors>;
   try {
     found = readSafetensors(bytes, file);

@@ -28,6 +28,7 @@ export {
   plainWeights,
 } from "./image-task";
 export * from "./loop";
+export { namedModel } from "./models";
 export { type SequenceData, textData, type WindowOptions } from "./sequence-data";
 export type { SequencePresetName } from "./sequence-presets";
 export { type SequenceFlags, sequenceSettings } from "./sequence-settings";

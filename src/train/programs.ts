@@ -1,5 +1,6 @@
 import { fold, key } from "../graph/random";
 import type { Tensor } from "../graph/node";
+import { expect, expectTensor } from "../graph/expect";
 import { remembered } from "../graph/remembered";
 import type { Shape } from "../graph/shape";
 import type { Tree } from "../graph/tree";
@@ -25,7 +26,9 @@ export interface BatchOptions {
 /** A module with one input and one output tensor, as the programs here take it. */
 export type Model<P = never, S = never> = Module<P, S, readonly [Tensor], Tensor>;
 
-function inputShape(model: { name: string; input?: Shape }, { batch, input }: BatchOptions): Shape {
+function inputShape(model: { name: string; input?: Shape }, options: BatchOptions): Shape {
+  const { batch, input } = options ?? {};
+  expect(Number.isInteger(batch) && batch > 0, model.name, "batch", batch, "be a positive integer");
   const sample = input ?? model.input;
   if (!sample) {
     throw new RangeError(
@@ -53,6 +56,7 @@ function forward<P, S>(
   const params = bindSlab(model.params, slabs.parameters);
   const state = bindSlab(model.state, slabs.state);
   const applied = model.apply(context, params.values, state.values, x);
+  expectTensor(model.name, "outputs", applied?.outputs);
   const updates = new Map<Variable, Tensor>();
   if (slabs.state && context.train) {
     const values = specs(applied.state as Tree<StateSpec>).map(
@@ -95,7 +99,7 @@ export function trainStep<P, S>(
   const slabs = slabsOf(model);
   const key = placeholder("key", [4], "u32");
   const scalars = placeholder("scalars", [SCALARS]);
-  const { memory } = options;
+  const memory = options?.memory;
   const made = forward(model, slabs, options, { train: true, key, ...(memory && { memory }) });
   const { targets, value } = applyLoss(loss, made.outputs);
   const total = made.penalty ? add(value.loss, made.penalty) : value.loss;
@@ -141,5 +145,7 @@ function applyLoss(loss: Loss, outputs: Tensor) {
   const targets = Object.fromEntries(
     types.map(([name, { shape, dtype }]) => [name, placeholder(name, shape, dtype)]),
   );
-  return { targets, value: loss.apply(outputs, targets) };
+  const value = loss.apply(outputs, targets);
+  expectTensor(loss.name, "loss", value?.loss);
+  return { targets, value };
 }

@@ -160,6 +160,10 @@ describe("a checkpoint", () => {
       [() => load(bytes.subarray(0, bytes.length - 1)), /cut short|whole/],
       [() => load(bytes.subarray(0, 100)), /cut short/],
       [() => load(bytes.subarray(0, 5)), /5 bytes/],
+      [
+        () => load(bytes.slice().buffer as unknown as Uint8Array),
+        /it is ArrayBuffer, must be a Uint8Array: new Uint8Array\(arrayBuffer\)/,
+      ],
       [() => load(new Uint8Array(0)), /0 bytes/],
       [
         () => load(altered(bytes, {}, (n) => (n === "fc.bias" ? null : n))),

@@ -248,7 +248,7 @@ describe("refusals, before any GPU work", () => {
     const run = await compile(device, { inputs: { x }, outputs: { y: add(x, 1) } });
     await expect(run.run({})).rejects.toThrow("input x (f32 [2, 3]) is missing");
     await expect(run.run({ x: new Float32Array(5) })).rejects.toThrow(
-      "input x is Float32Array of 5 values, must be Float32Array of 6 for f32 [2, 3]",
+      "input x is Float32Array of 5 values, must be Float32Array [2, 3] of 6",
     );
     await expect(run.run({ x: new Uint32Array(6) })).rejects.toThrow("is Uint32Array of 6 values");
     await expect(run.run({ x: new Float32Array(6), z: new Float32Array(1) })).rejects.toThrow(
@@ -277,13 +277,15 @@ describe("refusals, before any GPU work", () => {
     })) {
       const given = data as unknown as Uint32Array;
       await expect(run.run({ labels: given }), kind).rejects.toThrow(
-        `run: input labels is ${kind} of 2 values, must be Uint32Array of 2 for u32 [2]`,
+        `run: input labels is ${kind} of 2 values, must be Uint32Array [2] of 2`,
       );
       expect(() => store.write(variable, given), kind).toThrow(
-        `write: parameters is ${kind} of 2 values, must be Float32Array of `,
+        `write: parameters is ${kind} of 2 values, must be Float32Array [`,
       );
       if (kind === "Int32Array") continue;
-      expect(() => constant(given, [2]), kind).toThrow(`constant: the data is ${kind}, must be a`);
+      expect(() => constant(given, [2]), kind).toThrow(
+        `constant: the data is ${kind}, must be Float32Array or Int32Array or Uint32Array`,
+      );
       expect(() => deviceArray(device, given), kind).toThrow(
         `deviceArray: the data are ${kind}, must be Float32Array, Int32Array or Uint32Array`,
       );

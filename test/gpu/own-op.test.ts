@@ -1,19 +1,29 @@
 import { expect, test } from "vitest";
 import {
   adam,
+  adamW,
   apply,
   apply1,
   compile,
+  constantRate,
   dense,
   dispatch,
+  gradient,
+  hyperCnn,
   kernelSource,
   linearGrid,
+  type Loss,
   mean,
+  meanSquaredError,
+  type Model,
   module,
   notDifferentiable,
   type Op,
   placeholder,
+  sgd,
   ShapeError,
+  sin,
+  slabsOf,
   square,
   sub,
   type Tensor,
@@ -133,6 +143,63 @@ test("an op of one's own agrees with its oracle, its gradient with central diffe
 test("its shape rule refuses before anything runs, by its own words", () => {
   const [a, b] = [placeholder("a", [2, 3]), placeholder("b", [3, 2])];
   expect(() => swiglu(a, b)).toThrow("swiglu: [2,3] and [3,2] must be equal");
+});
+
+test("its gradient has to be there, with an entry for each input", () => {
+  const [a, b] = [placeholder("a", [2, 3]), placeholder("b", [2, 3])];
+  const lossOf = (op: Op<null>): Tensor => mean(apply1(op, null, a, b));
+  const { gradient: _, ...none } = swigluOp;
+  expect(() => gradient(lossOf(none as Op<null>), [a])).toThrow("swiglu has no gradient; add one");
+  const short: Op<null> = { ...swigluOp, gradient: (_, [dy]) => [dy as Tensor] };
+  expect(() => gradient(lossOf(short), [b])).toThrow("swiglu: its gradient has 1 of 2 entries");
+});
+
+test("slips in a module, a loss or a call name what is wrong", () => {
+  const inner = dense(2, 1);
+  const params = { inner: inner.params };
+  const options = { batch: 4 };
+  const fine = module("fine", params, (c, p, x) => inner.apply(c, p.inner, {}, x).outputs, [2]);
+  const careless = inner.apply as (...x: unknown[]) => unknown;
+  const step = (net: unknown, loss: unknown = meanSquaredError, given: unknown = options) =>
+    trainStep(net as Model, loss as Loss, adam(), given as typeof options);
+  const own = (apply: (...x: never[]) => unknown) =>
+    module("own", params, apply as () => Tensor, [2]);
+  const wrong: readonly [() => unknown, string][] = [
+    [() => step(own(() => undefined)), "own: outputs is undefined, must be a tensor"],
+    [
+      () => step(own((c: never, p: { inner: never }, x: never) => careless(c, p.inner, x))),
+      "dense: apply(context, params, state, x): x is undefined, must be a tensor",
+    ],
+    [
+      () => step(own((c: never, p: { inner: never }, x: never) => careless(c, p.inner, {}, x))),
+      "own: outputs is object, must be a tensor", // { outputs, state }
+    ],
+    [
+      () => step(fine, { ...meanSquaredError, apply: (y: Tensor) => mean(y) }),
+      "mean-squared-error: loss is undefined, must be a tensor",
+    ],
+    [() => step(fine, meanSquaredError, {}), "fine: batch is undefined, must be a positive"],
+    [() => step(fine, meanSquaredError, null), "fine: batch is undefined"],
+    [() => sin([1, 2] as unknown as Tensor), "sin: input 0 is object, must be a tensor"],
+    [() => slabsOf(hyperCnn({ nz: -1 })), "parameters: generator.z is [1, -1], must consist"],
+    [() => slabsOf(dense(2, 0)), "parameters: weight is [0, 2], must consist of positive integers"],
+  ];
+  for (const [call, message] of wrong) expect(call, message).toThrow(message);
+});
+
+test("settings of optimisers that cannot be are refused by name", () => {
+  const text = "0.1" as unknown as number;
+  const wrong: readonly [() => unknown, string][] = [
+    [() => adam({ lr: Number.NaN }), "adam: lr is NaN, must be in [0, Infinity)"],
+    [() => adam({ lr: -1 }), "adam: lr is -1"],
+    [() => adam({ lr: text }), "adam: lr is 0.1"],
+    [() => adam({ beta1: 2 }), "adam: beta1 is 2, must be in [0, 1)"],
+    [() => adamW({ weightDecay: -1 }), "adamw: weightDecay is -1"],
+    [() => sgd({ momentum: 1 }), "sgd: momentum is 1, must be in [0, 1)"],
+    [() => sgd({ clip: { norm: Number.NaN } }), "sgd: clip is NaN"],
+  ];
+  for (const [call, message] of wrong) expect(call, message).toThrow(message);
+  expect(() => adam({ lr: constantRate(1e-3), beta1: 0 })).not.toThrow();
 });
 
 test("a model with it trains: x y is learnt, whose variance is 0.13", async () => {

@@ -124,8 +124,12 @@ test("what does not fit is refused before any work of the GPU", async () => {
     [{ uniforms: { n: 1 } }, /uniform a is not given; its uniforms are n, a/],
     [{ uniforms: { n: 1, a: 1, b: 1 } }, /there is no uniform b; its uniforms are n, a/],
     [{ overrides: { TILE: 4 } }, /has no override TILE; it has WORKGROUP/],
-    [{ grid: [70_000] }, /grid is \[70000\], must be one to three integers from 1 to 65535/],
-    [{ grid: [1, 0] }, /grid is \[1, 0\]/],
+    [{ grid: [70_000] }, /grid is \[70000\], must be up to three integers from 1 to 65535/],
+    [{ grid: [1.5] }, /grid is \[1.5\], must be up to three integers .* round up/],
+    [{ grid: undefined }, /grid is \[undefined\]/],
+    [{ bind: { x, y: new Float32Array(4) } }, /binding y is Float32Array, must be a deviceArray/],
+    [{ bind: [x, undefined] }, /binding y is Undefined, must be a deviceArray/],
+    [{ grid: [1, 0] }, /grid is \[1,0\]/],
   ];
   for (const [wrong, message] of refused) {
     const call = { ...good, ...wrong, name: "saxpy" };

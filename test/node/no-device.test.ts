@@ -226,7 +226,9 @@ describe("requestDevice", () => {
       "maxBufferSize is 268435456 on the adapter mine, 1073741824 needed",
     );
     const unknown = await refusal(requestDevice({ gpu, requiredLimits: { maxDreams: 1 } }));
-    expect(unknown.message).toContain("maxDreams is unknown on the adapter mine, 1 needed");
+    expect(unknown.message).toContain(
+      "maxDreams is unknown on the adapter mine, 1 needed; there is none of this name",
+    );
   });
 
   test("says that an adapter gives no device", async () => {

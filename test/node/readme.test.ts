@@ -19,6 +19,27 @@ function block(language: string, having: string): string {
   return found;
 }
 
+// x y is learnt through the README's op: the values of the gate and of what it lets through.
+const SWIGLU_LEARNS = `
+  import * as hl from "hyperloom";
+  const [value, gate, out] = [hl.dense(2, 8), hl.dense(2, 8), hl.dense(8, 1)];
+  const params = { value: value.params, gate: gate.params, out: out.params };
+  const net = hl.module("gated", params, (context, p, x) => {
+    const [v, g] = [value.apply(context, p.value, {}, x), gate.apply(context, p.gate, {}, x)];
+    return out.apply(context, p.out, {}, swiglu(v.outputs, g.outputs)).outputs;
+  }, [2]);
+  const points = Array.from({ length: 64 }, (_, i) => [(i % 8) / 4 - 1, (i >> 3) / 4 - 1]);
+  const data = {
+    x: new Float32Array(points.flat()),
+    target: Float32Array.from(points, ([a, b]) => a * b),
+  };
+  const program = hl.trainStep(net, hl.meanSquaredError, hl.adam({ lr: 1e-2 }), { batch: 64 });
+  const step = await hl.compile(await hl.requestDevice(), program, { seed: 1 });
+  for (let t = 0; t <= 150; t++) {
+    const { loss } = await step.run(data);
+    if (t % 150 === 0) log.append("step " + t + ": loss " + loss[0].toFixed(4) + "\\n");
+  }`;
+
 /** The library as a package and the README's examples, smaller than in print for software adapters. */
 async function examples(folder: string): Promise<void> {
   await build({
@@ -41,6 +62,9 @@ async function examples(folder: string): Promise<void> {
   const own = `<script type="importmap">${imports}</script><pre id="log"></pre>
     <script type="module">${block("js", "charbonnier").replaceAll("console.log(", "log.append(")}</script>`;
   writeFileSync(join(folder, "readme/own.html"), own);
+  const op = `<script type="importmap">${imports}</script><pre id="log"></pre>
+    <script type="module">${block("js", "swigluOp")}${SWIGLU_LEARNS}</script>`;
+  writeFileSync(join(folder, "readme/op.html"), op);
 }
 
 beforeAll(async () => {
@@ -73,6 +97,18 @@ describe("the README", () => {
     );
     expect(losses).toHaveLength(4);
     expect(losses[3]).toBeLessThan(0.2 * (losses[0] as number));
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  test("its op of one's own, with its gradient, is learnt through", async () => {
+    const opened = await site.open("readme/op.html");
+    const { page, faults } = opened;
+    await settled(opened, "log", /step 150: /);
+    const [first = 0, last = 0] = [...(await text(page, "log")).matchAll(/loss ([\d.]+)/g)].map(
+      (m) => Number(m[1]),
+    );
+    expect(last).toBeLessThan(0.1 * first);
     expect(faults).toEqual([]);
     await page.close();
   });

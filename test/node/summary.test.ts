@@ -63,6 +63,20 @@ test("a run that ends badly without a failed test counts as a failure", () => {
   });
 });
 
+test("of a whole run a skipped test is a failure, and so is a part without tests", () => {
+  const skipped = report("Deno", ["a", "b"]);
+  const [a, b] = skipped.tests as [Report["tests"][number], Report["tests"][number]];
+  const partly = { ...skipped, tests: [a, { ...b, status: "skipped" }] };
+  expect(summarise(partly)).toEqual([
+    { line: "gpu tests, Deno: 1 passed, 1 failed (1 skipped)", passed: 1, failed: 1 },
+  ]);
+  expect(summarise(partly, false)).toMatchObject([{ passed: 1, failed: 0 }]);
+  expect(summarise(report("Node", []))).toMatchObject([
+    { line: "gpu tests, Node: 0 passed, 1 failed (no test ran)" },
+  ]);
+  expect(summarise(report("Node", []), false)).toMatchObject([{ passed: 0, failed: 0 }]);
+});
+
 test("the tests of the package are counted apart from the others", () => {
   expect(summarise(report("others", ["a", "package b!", "package c"], 1))).toMatchObject([
     { passed: 1, failed: 0 },
