@@ -59,13 +59,13 @@ export function pullBack(
   for (const node of nodes) {
     const dy = node.outputs.map((y) => arrived.get(y) ?? null);
     if (dy.every((d) => d === null)) continue;
-    const { name, gradient: rule } = node.op as Partial<typeof node.op>;
-    if (!rule) {
+    const { name } = node.op;
+    if (!(node.op as Partial<typeof node.op>).gradient) {
       throw new GradientError(
         `hyperloom: ${name} has no gradient; add one, or build without __HYPERLOOM_INFERENCE__`,
       );
     }
-    const dx = rule(kept(node), listed(dy));
+    const dx = node.op.gradient(kept(node), listed(dy));
     if (dx.length !== node.inputs.length) {
       throw new GradientError(
         `hyperloom: ${name}: its gradient has ${dx.length} of ${node.inputs.length} entries`,
